@@ -1,0 +1,115 @@
+"""Fit a drawn view to its guide: find the figure in the picture, then a small scale and shift that lays it on the guide's mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LIMIT = 0.02  # largest scale change, and largest shift as a fraction of the picture
+_WORK = 256  # pixels of the longer side while fitting
+_CHECK = 512  # and while measuring
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Picture position = centre + scale · (guide position - centre) + shift, in pixels of the picture."""
+
+    scale: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+    iou_before: float = 1.0
+    iou: float = 1.0
+    note: str = ""
+
+
+def _shrink(image: np.ndarray, longest: int) -> np.ndarray:
+    """Box-average down by a whole factor so that the longer side is at most ``longest`` (or as near as factors allow)."""
+    factor = max(1, max(image.shape[:2]) // longest)
+    height, width = (side // factor * factor for side in image.shape[:2])
+    cut = image[:height, :width].astype(np.float32)
+    shape = (height // factor, factor, width // factor, factor, *image.shape[2:])
+    return cut.reshape(shape).mean((1, 3))
+
+
+def foreground(image: np.ndarray, tolerance: float = 0.06) -> np.ndarray:
+    """Where the figure is in a picture (H, W, 3) on a plain or softly shaded background: (H, W) bool.
+
+    The background is a plane of colour fitted to the border, followed inwards as far as it connects.
+    """
+    from scipy.ndimage import binary_fill_holes, label
+
+    height, width = image.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    basis = np.stack([np.ones_like(x), x / width - 0.5, y / height - 0.5], -1)
+    rim = np.zeros((height, width), bool)
+    edge = max(1, min(height, width) // 64)
+    rim[:edge] = rim[-edge:] = rim[:, :edge] = rim[:, -edge:] = True
+    colors, places = image[rim], basis[rim]
+    keep = np.ones(len(colors), bool)
+    model = np.zeros((3, image.shape[2]), np.float32)
+    for _ in range(3):  # the figure may touch the border: drop what does not fit and fit again
+        if keep.sum() < 16:
+            break
+        model = np.linalg.lstsq(places[keep], colors[keep], rcond=None)[0]
+        error = np.abs(colors - places @ model).max(1)
+        keep = error < max(tolerance, 1.5 * float(np.median(error)))
+    near = np.abs(image - basis @ model).max(2) < tolerance
+    labels, _ = label(near)
+    outside = np.unique(labels[rim & near])
+    behind = np.isin(labels, outside[outside > 0])
+    return binary_fill_holes(~behind)
+
+
+def iou(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two masks; 1 for two empty ones."""
+    union = np.logical_or(first, second).sum()
+    return float(np.logical_and(first, second).sum() / union) if union else 1.0
+
+
+def fit(guide: np.ndarray, image: np.ndarray, alpha: np.ndarray | None = None) -> Fit:
+    """Register a picture (H, W, 3) to the ``guide`` mask (H, W) bool by Gauss-Newton on blurred silhouettes, at most 2 %.
+
+    ``alpha`` (H, W) is the picture's own mask when it has one. When the figure cannot be told from its background the fit stays at
+    identity and ``note`` says so. A fit is kept only if it raises the IoU.
+    """
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
+    small = _shrink(image, _CHECK)
+    mask = foreground(small) if alpha is None else _shrink(alpha, _CHECK) > 0.5
+    target = _shrink(guide, _CHECK)
+    before = iou(mask, target > 0.5)
+    if before < 0.5:
+        return Fit(1.0, (0.0, 0.0), before, before, "the figure was not found against its background; not registered")
+    if before > 0.9995:
+        return Fit(1.0, (0.0, 0.0), before, before)
+    moving = gaussian_filter(_shrink(mask, _WORK), 2.0)
+    fixed = gaussian_filter(_shrink(guide, _WORK), 2.0)
+    height, width = fixed.shape
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    cx, cy = (width - 1) / 2, (height - 1) / 2
+    gy, gx = np.gradient(moving)
+    side = float(max(height, width))
+    scale, tx, ty = 1.0, 0.0, 0.0
+    for _ in range(12):
+        coords = np.stack([cy + scale * (y - cy) + ty, cx + scale * (x - cx) + tx])
+        warped = map_coordinates(moving, coords, order=1, mode="nearest")
+        jx = map_coordinates(gx, coords, order=1, mode="nearest").ravel()
+        jy = map_coordinates(gy, coords, order=1, mode="nearest").ravel()
+        jacobian = np.stack([jx * (x - cx).ravel() / side + jy * (y - cy).ravel() / side, jx, jy], 1)
+        residual = (fixed - warped).ravel()
+        step = np.linalg.solve(jacobian.T @ jacobian + 1e-6 * np.eye(3), jacobian.T @ residual)
+        scale = float(np.clip(scale + step[0] / side, 1 - LIMIT, 1 + LIMIT))
+        tx = float(np.clip(tx + step[1], -LIMIT * side, LIMIT * side))
+        ty = float(np.clip(ty + step[2], -LIMIT * side, LIMIT * side))
+        if np.abs(step).max() < 1e-3:
+            break
+    height, width = target.shape
+    zoom = max(height, width) / side
+    y, x = np.mgrid[0:height, 0:width].astype(np.float64)
+    cx, cy = (width - 1) / 2, (height - 1) / 2
+    coords = np.stack([cy + scale * (y - cy) + ty * zoom, cx + scale * (x - cx) + tx * zoom])
+    after = iou(map_coordinates(mask.astype(np.float32), coords, order=1, mode="nearest") > 0.5, target > 0.5)
+    if after <= before + 2e-4:
+        return Fit(1.0, (0.0, 0.0), before, before)
+    pixels = max(image.shape[:2]) / side
+    return Fit(scale, (tx * pixels, ty * pixels), before, after)
