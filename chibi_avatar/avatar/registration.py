@@ -8,6 +8,7 @@ import numpy as np
 
 LIMIT = 0.02  # largest scale change, and largest shift as a fraction of the picture
 _WORK = 256  # pixels of the longer side while fitting
+_WORTH = 0.002  # gain in IoU below which a fit is noise
 _CHECK = 512  # and while measuring
 
 
@@ -31,12 +32,13 @@ def _shrink(image: np.ndarray, longest: int) -> np.ndarray:
     return cut.reshape(shape).mean((1, 3))
 
 
-def foreground(image: np.ndarray, tolerance: float = 0.06) -> np.ndarray:
+def foreground(image: np.ndarray, guide: np.ndarray, tolerance: float = 0.06) -> np.ndarray:
     """Where the figure is in a picture (H, W, 3) on a plain or softly shaded background: (H, W) bool.
 
-    The background is a plane of colour fitted to the border, followed inwards as far as it connects.
+    The background is a plane of colour fitted to the border and followed inwards as far as it connects, plus enclosed patches of that
+    colour that the ``guide`` mask (H, W) has outside the figure. Deep inside the guide nothing is background: clothes may be white.
     """
-    from scipy.ndimage import binary_fill_holes, label
+    from scipy.ndimage import distance_transform_cdt, label
 
     height, width = image.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -54,10 +56,13 @@ def foreground(image: np.ndarray, tolerance: float = 0.06) -> np.ndarray:
         error = np.abs(colors - places @ model).max(1)
         keep = error < max(tolerance, 1.5 * float(np.median(error)))
     near = np.abs(image - basis @ model).max(2) < tolerance
-    labels, _ = label(near)
-    outside = np.unique(labels[rim & near])
-    behind = np.isin(labels, outside[outside > 0])
-    return binary_fill_holes(~behind)
+    near &= distance_transform_cdt(guide, "taxicab") <= 1.5 * LIMIT * max(height, width)
+    labels, count = label(near)
+    size = np.bincount(labels.ravel(), minlength=count + 1)
+    outside = np.bincount(labels.ravel(), ~guide.ravel(), count + 1) > 0.5 * size
+    outside[np.unique(labels[rim])] = True
+    outside[0] = False
+    return ~outside[labels]
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> float:
@@ -75,8 +80,8 @@ def fit(guide: np.ndarray, image: np.ndarray, alpha: np.ndarray | None = None) -
     from scipy.ndimage import gaussian_filter, map_coordinates
 
     small = _shrink(image, _CHECK)
-    mask = foreground(small) if alpha is None else _shrink(alpha, _CHECK) > 0.5
     target = _shrink(guide, _CHECK)
+    mask = foreground(small, target > 0.5) if alpha is None else _shrink(alpha, _CHECK) > 0.5
     before = iou(mask, target > 0.5)
     if before < 0.5:
         return Fit(1.0, (0.0, 0.0), before, before, "the figure was not found against its background; not registered")
@@ -90,18 +95,21 @@ def fit(guide: np.ndarray, image: np.ndarray, alpha: np.ndarray | None = None) -
     gy, gx = np.gradient(moving)
     side = float(max(height, width))
     scale, tx, ty = 1.0, 0.0, 0.0
-    for _ in range(12):
+    for turn in range(14):
         coords = np.stack([cy + scale * (y - cy) + ty, cx + scale * (x - cx) + tx])
         warped = map_coordinates(moving, coords, order=1, mode="nearest")
         jx = map_coordinates(gx, coords, order=1, mode="nearest").ravel()
         jy = map_coordinates(gy, coords, order=1, mode="nearest").ravel()
         jacobian = np.stack([jx * (x - cx).ravel() / side + jy * (y - cy).ravel() / side, jx, jy], 1)
         residual = (fixed - warped).ravel()
-        step = np.linalg.solve(jacobian.T @ jacobian + 1e-6 * np.eye(3), jacobian.T @ residual)
+        # from coarse to robust: where clothes have the colour of the background the outline is not where it seems
+        trust = 1.0 if turn < 4 else 1 / (1 + (residual / 0.2) ** 2)
+        weighted = jacobian * np.reshape(trust, (-1, 1))
+        step = np.linalg.solve(weighted.T @ jacobian + 1e-6 * np.eye(3), weighted.T @ residual)
         scale = float(np.clip(scale + step[0] / side, 1 - LIMIT, 1 + LIMIT))
         tx = float(np.clip(tx + step[1], -LIMIT * side, LIMIT * side))
         ty = float(np.clip(ty + step[2], -LIMIT * side, LIMIT * side))
-        if np.abs(step).max() < 1e-3:
+        if turn > 4 and np.abs(step).max() < 1e-3:
             break
     height, width = target.shape
     zoom = max(height, width) / side
@@ -109,7 +117,7 @@ def fit(guide: np.ndarray, image: np.ndarray, alpha: np.ndarray | None = None) -
     cx, cy = (width - 1) / 2, (height - 1) / 2
     coords = np.stack([cy + scale * (y - cy) + ty * zoom, cx + scale * (x - cx) + tx * zoom])
     after = iou(map_coordinates(mask.astype(np.float32), coords, order=1, mode="nearest") > 0.5, target > 0.5)
-    if after <= before + 2e-4:
+    if after <= before + _WORTH:
         return Fit(1.0, (0.0, 0.0), before, before)
     pixels = max(image.shape[:2]) / side
     return Fit(scale, (tx * pixels, ty * pixels), before, after)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from .texels import TexelBuffer, mesh_digest
 if TYPE_CHECKING:
     import torch
 
-MIN_FACING = 0.12  # cosine below which a picture says nothing about a surface (83°)
+MIN_FACING = 0.02  # cosine below which a picture says nothing about a surface (89°); cos⁴ leaves the rest to better views
 RAMP = 4  # pixels next to a silhouette that are trusted less
+_CHECK = 3  # every so many pixels serve to measure the re-render
 _SNAPPED = 0.02  # trust of a texel whose four neighbouring pixels are not all its own surface
 _OTHER_FACE = 1e-3  # trust in views from the side for the face, where a front view has it
 _CACHE: OrderedDict[tuple, ViewTexels] = OrderedDict()
@@ -35,11 +36,13 @@ class ViewTexels:
     y: torch.Tensor
     weight: torch.Tensor
     mask: np.ndarray  # (H, W) bool, the guide's silhouette
-    ramp: torch.Tensor  # (H, W) float32 0..1, distance to the silhouette and depth edges
+    check: torch.Tensor  # (N,) int64, thinned pixels of the guide away from depth edges, to measure the re-render with
+    check_uv: torch.Tensor  # (N, 2) float32, where those pixels lie in the atlas
 
     @property
     def nbytes(self) -> int:
-        return sum(t.numel() * t.element_size() for t in (self.index, self.x, self.y, self.weight, self.ramp)) + self.mask.nbytes
+        tensors = (self.index, self.x, self.y, self.weight, self.check, self.check_uv)
+        return sum(t.numel() * t.element_size() for t in tensors) + self.mask.nbytes
 
 
 def see(avatar: Avatar, texels: TexelBuffer, camera: Camera, key: Any = None) -> ViewTexels:
@@ -102,6 +105,9 @@ def _project(avatar: Avatar, texels: TexelBuffer, camera: Camera) -> ViewTexels:
     limit = raster.image(slope[raster.faces] * 2.0 + 1.5 * camera.pixel, 0.0)
     ramp = _edge_ramp(away, limit)
     depth, bound = away.reshape(-1), limit.reshape(-1)
+    inner = torch.nonzero(ramp.reshape(-1)[raster.pixels[::_CHECK]] > 1 / RAMP).squeeze(1) * _CHECK
+    check = replace(raster, pixels=raster.pixels[inner], faces=raster.faces[inner], bary=raster.bary[inner])
+    check_uv = check.interpolate(torch.as_tensor(mesh.uvs, device=device), buffer.triangles)
 
     axes = torch.tensor(camera.axes, dtype=torch.float32, device=device)
     target = torch.tensor(camera.target, dtype=torch.float32, device=device)
@@ -132,7 +138,7 @@ def _project(avatar: Avatar, texels: TexelBuffer, camera: Camera) -> ViewTexels:
         inside = (x > 0) & (y > 0) & (x < width) & (y < height)
         column, row = x.long().clamp_(0, width - 1), y.long().clamp_(0, height - 1)
         pixel = row * width + column
-        seen = inside & (far <= depth[pixel] + bound[pixel])
+        seen = inside & ((far - depth[pixel]).abs() <= bound[pixel])
         kept = torch.nonzero(seen).squeeze(1)
         if not len(kept):
             continue
@@ -152,7 +158,7 @@ def _project(avatar: Avatar, texels: TexelBuffer, camera: Camera) -> ViewTexels:
         weight = torch.where(face_part[texels.faces[part][chosen]], weight * _OTHER_FACE, weight)
         found.append((chosen + part.start, x.float(), y.float(), weight.float()))
     index, x, y, weight = (torch.cat(t) for t in zip(*found, strict=True)) if found else _nothing(device)
-    return ViewTexels(camera, index, x, y, weight, (raster.face >= 0).cpu().numpy(), ramp)
+    return ViewTexels(camera, index, x, y, weight, (raster.face >= 0).cpu().numpy(), check.pixels, check_uv)
 
 
 def _nothing(device: Any) -> tuple[torch.Tensor, ...]:
