@@ -273,7 +273,7 @@ def _default_cloth(slot: str, name: str) -> Cloth:
 
 
 def _outfit_key(kind: str) -> str | None:
-    table = {"sailor": "sailor_uniform", "serafuku": "sailor_uniform", "school": "sailor_uniform", "jk": "sailor_uniform", "blazer": "blazer_uniform", "hoodie": "hoodie", "sweatshirt": "hoodie", "tracksuit": "hoodie",
+    table = {"sailor": "sailor_uniform", "sailor_uniform": "sailor_uniform", "school_uniform": "sailor_uniform", "serafuku": "sailor_uniform", "school": "sailor_uniform", "jk": "sailor_uniform", "blazer": "blazer_uniform", "hoodie": "hoodie", "sweatshirt": "hoodie", "tracksuit": "hoodie",
              "t_shirt": "tshirt_shorts", "tshirt": "tshirt_shorts", "dress": "dress", "lolita": "dress", "maid": "dress", "gown": "dress", "suit": "suit", "tuxedo": "suit", "butler": "suit", "hanfu": "hanfu", "qipao": "qipao",
              "cheongsam": "qipao", "kimono": "kimono", "yukata": "kimono", "overalls": "overalls", "dungarees": "overalls", "sweater": "sweater", "turtleneck": "sweater", "cardigan": "sweater", "raincoat": "raincoat", "coat": "raincoat",
              "space_suit": "space_suit", "spacesuit": "space_suit", "astronaut": "space_suit", "shirt": "shirt", "blouse": "shirt", "swim": "tshirt_shorts", "uniform": "blazer_uniform", "miko": "kimono"}  # fmt: skip
