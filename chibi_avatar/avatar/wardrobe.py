@@ -117,6 +117,8 @@ def _shift(hex_value: str, factor: float) -> str:
 def _colored(cloth: Cloth, color: Color | None, color2: Color | None, pattern: str | None) -> Cloth:
     main = color.hex if color else cloth.main
     second = color2.hex if color2 else cloth.second
+    if color and not color2 and min(int(second[i : i + 2], 16) for i in (1, 3, 5)) < 0xC8 and second != GOLD:
+        second = _shift(main, 0.84)  # a tone of the chosen colour rather than of the default one
     kept = cloth.pattern if pattern is None else (None if pattern in ("none", "plain", "solid") else pattern)
     return Cloth(main, second, _shift(main, 0.82) if color else cloth.third, kept)
 

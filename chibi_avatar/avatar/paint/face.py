@@ -9,9 +9,9 @@ from .color import mix, shaded, srgb, step
 from .hair import Look
 
 # These agree with the moving regions of the morphs (tools/base_mesh/head.py).
-EYE_X, EYE_Y, EYE_W, EYE_H = 0.232, 0.425, 0.116, 0.140
+EYE_X, EYE_Y, EYE_W, EYE_H = 0.224, 0.412, 0.124, 0.152
 BROW_Y = 0.640
-MOUTH_Y, MOUTH_W, MOUTH_H = 0.205, 0.082, 0.062
+MOUTH_Y, MOUTH_W, MOUTH_H = 0.195, 0.082, 0.062
 INK = np.float32([0.24, 0.13, 0.16])
 
 
@@ -137,9 +137,11 @@ def _eye(c: _Canvas, side: int, iris: np.ndarray, style: str, lash: np.ndarray, 
     upper = np.minimum(lid, 1.0)
     top_r = r if lid > 1 else (np.abs(u) ** power + np.abs((v + (1 - upper)) * 1.0) ** power) ** (1 / power)
     height = v if lid > 1 else v + (1 - upper)
-    thick = 0.085 + (0.115 if presentation != "masculine" else 0.075) * grow
-    band = step(-aa, aa, top_r - (1 - 0.35 * thick)) * step(1 + thick + aa, 1 + thick - aa, top_r) * step(0.06 - 0.30 * np.clip(u, 0, 1), 0.22 - 0.30 * np.clip(u, 0, 1), height)
-    wing_reach = 0.26 if presentation != "masculine" else 0.10
+    turn = np.arctan2(height, u)  # 0 at the outer corner, pi at the inner one
+    taper = step(-0.10, 0.75, turn) * step(np.pi - 0.25, np.pi - 1.10, turn) * (turn > -0.2)
+    thick = (0.070 + (0.135 if presentation != "masculine" else 0.085) * grow) * taper
+    band = step(-aa, aa, top_r - (1 - 0.40 * thick)) * step(1 + thick + aa, 1 + thick - aa, top_r) * (thick > 0.004)
+    wing_reach = 0.24 if presentation != "masculine" else 0.08
     wing_v = (height - (0.22 + 0.55 * np.clip(u - 0.86, 0, 1))) / np.maximum(0.13 * (1 - (u - 0.86) / (wing_reach + 0.10)), 0.01)
     wing = step(1.15, 0.75, np.abs(wing_v)) * step(0.80, 0.90, u) * step(0.96 + wing_reach + aa, 0.96 + wing_reach - 2 * aa, u)
     c.blend(area, lash, np.maximum(band, wing))
@@ -200,7 +202,7 @@ def _mouth(character: Character, c: _Canvas, skin: np.ndarray) -> None:
     ink = mix(np.float32([0.47, 0.18, 0.19]), shaded(skin, 0.5, 1.6, 0.03), 0.25)
     out = np.maximum(np.abs(d) - h, 0)
     beyond = np.hypot(out, np.maximum(np.abs(x) - MOUTH_W, 0))
-    c.blend(area, ink, step(0.0072 + px, 0.0072 - px, beyond) * step(MOUTH_W + 0.010, MOUTH_W + 0.002, np.abs(x)))
+    c.blend(area, ink, step(0.0052 + px, 0.0052 - px, beyond) * step(MOUTH_W + 0.010, MOUTH_W + 0.002, np.abs(x)))
     inner = step(px, -px, np.abs(d) - np.maximum(h - 0.006, 0)) * (h > 0.004)
     c.blend(area, np.float32([0.55, 0.17, 0.22]), inner)
     tongue = step(1.06, 0.94, np.hypot(x / 0.052, (d + MOUTH_H * 0.72) / 0.036)) * inner
@@ -212,7 +214,7 @@ def _mouth(character: Character, c: _Canvas, skin: np.ndarray) -> None:
         fang = step(px, -px, np.abs(x - 0.034) - 0.0105 * (1 - t)) * (-d > h * 0.98) * (-d < h + 0.022)
         c.blend(area, np.float32([1, 1, 1]), fang)
     lip = np.exp(-((x / 0.028) ** 2) - ((d + MOUTH_H + 0.030) / 0.008) ** 2)
-    c.blend(area, shaded(skin, 0.86, 1.35, 0.03), 0.45 * lip)
+    c.blend(area, shaded(skin, 0.90, 1.3, 0.03), 0.30 * lip)
 
 
 def _beard(character: Character, c: _Canvas, look: Look, skin: np.ndarray) -> None:

@@ -60,12 +60,13 @@ def paint(look: Look, w) -> np.ndarray:
     """(h, w, 3) colours of a hair window; attr 0 is across (whole numbers are lock edges on the shell), attr 1 from root to tip."""
     across, along = w.attr[..., 0], w.attr[..., 1]
     y = (w.pos[..., 1] - 0.60) / 0.40  # head units
-    shell = w.row.shape[1] > 0 and float(np.ptp(across)) > 2.0
+    shell = float(np.ptp(across)) > 2.0
     if shell:
         lobe = np.abs((across + 0.5) % 1 * 2 - 1)  # 0 in the groove, 1 on the lock
         side = step(0.34, 0.16, lobe) * step(0.12, 0.42, along)
         fine = step(0.030, 0.012, np.abs(((across * 3 + 0.2 * np.sin(along * 9)) % 1) - 0.5) * 0.34) * step(0.25, 0.6, along) * 0.35
-        zig = 0.022 * _wave(across * 2) + 0.012 * _wave(across * 5 + 0.3)
+        zig = 0.020 * _wave(across * 4 + 0.3)
+        span = 0.030 * lobe**0.6 - 0.006
         # where the side light does not reach: the nape
         back = 0.55 * step(-0.05, -0.16, w.pos[..., 2]) * step(0.30, 0.10, y)
     else:
@@ -73,22 +74,23 @@ def paint(look: Look, w) -> np.ndarray:
         a = np.clip(across - across.min(), 0, 1)
         side = np.maximum(step(0.30, 0.22, a), step(0.72, 0.80, a)) * step(0.02, 0.25, along)
         fine = (step(0.016, 0.006, np.abs(a - 0.44 - 0.03 * np.sin(along * 4))) + 0.7 * step(0.013, 0.005, np.abs(a - 0.58 + 0.03 * np.sin(along * 5)))) * step(0.30, 0.55, along) * step(0.98, 0.8, along) * 0.55
-        zig = 0.030 * _wave(a * 4) + 0.008 * _wave(a * 11)
+        zig = 0.012 * _wave(a * 6)
+        span = 0.034 * step(0.5, 0.12, np.abs(a - 0.5)) - 0.006
         back = np.zeros_like(a)
     tone = np.clip(side + back, 0, 1)
     base, shade, shine, dark = look.base, look.shade, look.shine, look.dark
     rgb = mix(np.broadcast_to(base, (*along.shape, 3)), shade, tone)
     rgb = mix(rgb, shaded(base, 0.92, 1.08, 0.02), 0.6 * step(0.16, 0.0, along))
-    glow = step(0.0, 0.010, 0.046 + zig - np.abs(y - 0.790))
-    if not shell and float(along.max()) > 0.5 and float(y.min()) < 0.2:  # tails have a shine of their own
-        glow = np.maximum(glow, step(0.0, 0.012, 0.045 + zig * 0.8 - np.abs(along - 0.30)) * step(0.20, 0.30, a) * step(0.78, 0.68, a))
+    glow = step(0.0, 0.008, span - np.abs(y - 0.790 - zig * 0.6))
+    if float(y.min()) < -0.05 and float(y.max()) < 1.0:  # tails have a shine of their own
+        glow = np.maximum(glow, step(0.0, 0.008, span - np.abs(along - 0.28 - zig)))
     if look.second is not None:
         b2, s2, h2 = look.second
         share = _share(look.laying, across, along, w, shell)
         rgb = mix(rgb, mix(np.broadcast_to(b2, rgb.shape), s2, tone), share)
         shine = mix(np.broadcast_to(shine, rgb.shape), h2, share)
     rgb = mix(rgb, dark, np.clip(fine, 0, 1) * 0.8)
-    return rgb + (shine - rgb) * (glow * 0.85)[..., None]
+    return rgb + (shine - rgb) * (glow * 0.70)[..., None]
 
 
 def _share(laying: str, across: np.ndarray, along: np.ndarray, w, shell: bool) -> np.ndarray:
