@@ -163,7 +163,7 @@ class Builder:
         name: str,
         pair: bool = True,
         joints: int = 4,
-        profile: Sequence[tuple[float, float]] = ((0, 0.22), (0.04, 0.46), (0.14, 0.76), (0.4, 1.0), (0.7, 0.86), (0.9, 0.45), (1, 0.03)),
+        profile: Sequence[tuple[float, float]] = ((0, 0.03), (0.03, 0.36), (0.14, 0.76), (0.4, 1.0), (0.7, 0.86), (0.9, 0.45), (1, 0.03)),
         strands: int = 3,
         kind: str = "lobed",
         out: np.ndarray | None = None,
@@ -235,9 +235,9 @@ class Builder:
         if pair:
             self.piece.mirrored(self.piece.grids[before:])
 
-    def ball(self, centre, radius: float, pair: bool, swirl: float = 0.10, axis=(0.0, 1.0, 0.0)) -> None:
+    def ball(self, centre, radius: float, pair: bool, swirl: float = 0.10, axis=(0.0, 1.0, 0.0), size: float = 1.0) -> None:
         """A bun: a sphere with a coil carved into it."""
-        rows, cols = self.n(10, 6), self.n(16, 10)
+        rows, cols = self.n(10 * size, 4), self.n(16 * size, 7)
         lat = np.linspace(0.02, np.pi - 0.02, rows + 1)[:, None]
         lon = np.linspace(0, 2 * np.pi, cols + 1)[None]
         r = radius * (1 + swirl * np.cos(3 * lon + 2.2 * lat) * np.sin(lat))
