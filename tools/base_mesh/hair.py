@@ -22,7 +22,7 @@ class Builder:
     def __init__(self, name: str, level: int, part: str = "hair") -> None:
         self.piece = Piece(name, part)
         self.level = level
-        self.k = (0.62, 1.0, 1.55)[level]
+        self.k = (0.38, 0.84, 1.25)[level]
 
     def n(self, count: float, least: int = 3) -> int:
         """A cell count for this triangle preset."""
@@ -49,7 +49,7 @@ class Builder:
 
         ``groove`` and ``tips`` carve ``locks`` locks into it, ``flare`` opens the hem, ``curl`` rolls the edge in, ``back`` pushes the occiput out.
         """
-        per = self.n(4, 3)
+        per = self.n(4, 2)
         half = np.linspace(0, np.pi, max(8, round(locks * per / 2)) + 1)
         # more columns where the face opening cuts down
         deg = half / DEG
@@ -117,7 +117,7 @@ class Builder:
             out = p - centre
         s = np.linspace(0, 1, len(p))
         w = keyed(profile, s)
-        g = tube(p, width / 2 * w, thick * np.maximum(w**0.8, 0.02), up=out, around=self.n(around, 6), kind=kind)
+        g = tube(p, width / 2 * w, thick * np.maximum(w**0.8, 0.02), up=out, around=self.n(around, 5), kind=kind)
         turns = 5 if kind == "lobed" else 1
         a = np.stack(np.meshgrid(np.linspace(0, turns, g.shape[1]) + seed * (turns == 1), s), -1)
         return self.piece.add(to_world(g), zone, weights, attributes=a, wrap=True, density=density)
