@@ -1,7 +1,7 @@
 """Run ComfyUI workflows without a browser: one job, or ten thousand, on one server or many.
 
-``Client`` is the asynchronous library, ``SyncClient`` the same with plain calls. Importing this package loads neither asyncio nor
-aiohttp; a client does when it first talks to a server.
+``Client`` is the asynchronous library, ``SyncClient`` the same with plain calls. Importing this package loads neither
+asyncio nor aiohttp; a client does when it first talks to a server.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A ComfyUI server as a Python object: upload, queue, wait, fetch.
 
-The truth about a job is ``/api/jobs/{id}``, asked again and again; the websocket only makes that quicker and tells progress. Job ids
-are the client's own, so that a request whose answer got lost can be recognised instead of repeated.
+The truth about a job is ``/api/jobs/{id}``, asked again and again; the websocket only makes that quicker and tells
+progress. Job ids are the client's own, so that a request whose answer got lost can be recognised instead of repeated.
 """
 
 from __future__ import annotations
@@ -93,10 +93,12 @@ class Client:
             await self._transport.close()
         self._transport = self._monitor = None
 
-    # --- the server ----------------------------------------------------------------------------------------------------------------
+    # --- the server --------------------------------------------------------------------------------------------------
 
     async def system_stats(self, patience: float | None = None) -> dict[str, Any]:
-        """ComfyUI's ``/system_stats``: version, devices. Raises :class:`ServerUnreachable` after ``patience`` seconds."""
+        """ComfyUI's ``/system_stats``: version, devices. Raises :class:`ServerUnreachable` after ``patience``
+        seconds.
+        """
         status, value = await self._get("/system_stats", patience)
         if status != 200 or not isinstance(value, dict) or "system" not in value:
             raise BadReply(url=self.url, route="/system_stats", reason=f"HTTP {status}, not a ComfyUI")
@@ -113,12 +115,16 @@ class Client:
 
     async def free(self) -> None:
         """Ask the server to unload its models."""
-        await self._open().json("POST", "/free", body={"unload_models": True, "free_memory": True}, patience=self.patience)
+        await self._open().json(
+            "POST", "/free", body={"unload_models": True, "free_memory": True}, patience=self.patience
+        )
 
     async def _get(self, route: str, patience: float | None = None, **params: str) -> tuple[int, Any]:
-        return await self._open().json("GET", route, params=params or None, patience=self.patience if patience is None else patience)
+        return await self._open().json(
+            "GET", route, params=params or None, patience=self.patience if patience is None else patience
+        )
 
-    # --- inputs --------------------------------------------------------------------------------------------------------------------
+    # --- inputs ------------------------------------------------------------------------------------------------------
 
     async def upload(self, source: Path | str | bytes, suffix: str = "") -> str:
         """Put a file into the server's input folder and return the name to give to a loader node.
@@ -134,7 +140,9 @@ class Client:
             try:
                 data = path.read_bytes()
             except OSError as error:
-                raise InputError(reason=f"cannot read {path}: {error.strerror}", reason_zh=f"无法读取 {path}：{error.strerror}") from error
+                raise InputError(
+                    reason=f"cannot read {path}: {error.strerror}", reason_zh=f"无法读取 {path}：{error.strerror}"
+                ) from error
         name = content_name(data, suffix)
         transport, problem = self._open(), None
         for attempt in range(3):
@@ -147,7 +155,7 @@ class Client:
             if status == 413:
                 megabytes = len(data) / 1e6
                 raise InputError(
-                    reason=f"{where} ({megabytes:.0f} MB) is larger than the server takes; start it with --max-upload-size",
+                    reason=f"{where} ({megabytes:.0f} MB) exceeds the server's --max-upload-size",
                     reason_zh=f"{where}（{megabytes:.0f} MB）超过服务器的上传上限；请用 --max-upload-size 启动服务器",
                 )
             if status == 200 and isinstance(reply, dict) and isinstance(reply.get("name"), str):
@@ -156,7 +164,7 @@ class Client:
             problem = BadReply(url=self.url, route="/upload/image", reason=f"HTTP {status} on try {attempt + 1}")
         raise problem or BadReply(url=self.url, route="/upload/image", reason="no answer")
 
-    # --- jobs ----------------------------------------------------------------------------------------------------------------------
+    # --- jobs --------------------------------------------------------------------------------------------------------
 
     async def queue(
         self,
@@ -170,11 +178,15 @@ class Client:
     ) -> str:
         """Queue a prompt in API format and return its job id.
 
-        A ``job_id`` that the server already knows is not queued again. ``workflow`` (canvas format) travels along into saved images.
-        ``targets`` limits the run to these output nodes. Raises :class:`PromptRejected` with every problem; also when only part of the
-        workflow is valid, unless ``allow_partial``.
+        A ``job_id`` that the server already knows is not queued again. ``workflow`` (canvas format) travels along into
+        saved images. ``targets`` limits the run to these output nodes. Raises :class:`PromptRejected` with every
+        problem; also when only part of the workflow is valid, unless ``allow_partial``.
         """
-        if job_id is not None and (known := await self.job(job_id)) is not None and known.status not in (FAILED, CANCELLED):
+        if (
+            job_id is not None
+            and (known := await self.job(job_id)) is not None
+            and known.status not in (FAILED, CANCELLED)
+        ):
             return job_id
         job_id = job_id or str(uuid.uuid4())
         body: dict[str, Any] = {"prompt": prompt, "client_id": self.client_id, "prompt_id": job_id}
@@ -236,7 +248,8 @@ class Client:
     ) -> Job:
         """Wait until a job has ended and return it. At most 2 s late, whatever the websocket does.
 
-        Raises :class:`JobFailed`, :class:`JobCancelled`, :class:`JobLost`, :class:`JobTimeout` or :class:`ServerUnreachable`.
+        Raises :class:`JobFailed`, :class:`JobCancelled`, :class:`JobLost`, :class:`JobTimeout` or
+        :class:`ServerUnreachable`.
         """
         self._open()
         assert self._monitor is not None
@@ -253,7 +266,9 @@ class Client:
             url=self.url,
             job_id=job_id,
             node_id=node_id,
-            title=title_of(prompt or {}, node_id) if prompt and node_id in prompt else str(error.get("node_type") or node_id),
+            title=title_of(prompt or {}, node_id)
+            if prompt and node_id in prompt
+            else str(error.get("node_type") or node_id),
             class_type=str(error.get("node_type") or ""),
             exception=str(error.get("exception_type") or "error").rsplit(".", 1)[-1],
             message=str(error.get("exception_message") or "").strip()[:2000],
@@ -279,7 +294,7 @@ class Client:
         _, value = await self._open().json("POST", f"/api/jobs/{job_id}/cancel", patience=self.patience)
         return bool(isinstance(value, dict) and value.get("cancelled"))
 
-    # --- outputs -------------------------------------------------------------------------------------------------------------------
+    # --- outputs -----------------------------------------------------------------------------------------------------
 
     async def fetch(
         self,
@@ -294,9 +309,9 @@ class Client:
     ) -> list[OutputFile]:
         """Fetch a job's files into ``out_dir``: checked, then renamed into place, in the workflow's order.
 
-        ``types`` are ComfyUI's: ``"output"``, ``"temp"`` (previews). ``name`` chooses file names (made safe in any case); without
-        it, the server's name without its counter. ``replace`` overwrites what is there, else the new file becomes ``name (2)``.
-        Raises :class:`OutputRefused`.
+        ``types`` are ComfyUI's: ``"output"``, ``"temp"`` (previews). ``name`` chooses file names (made safe in any
+        case); without it, the server's name without its counter. ``replace`` overwrites what is there, else the new
+        file becomes ``name (2)``. Raises :class:`OutputRefused`.
         """
         folder = Path(out_dir)
         folder.mkdir(parents=True, exist_ok=True)
@@ -310,7 +325,14 @@ class Client:
             own.add(path)
             await self._fetch_one(output, path)
             fetched.append(
-                OutputFile(path, output.node_id, title_of(prompt or {}, output.node_id), output.kind, path.stat().st_size, sha256_of(path))
+                OutputFile(
+                    path,
+                    output.node_id,
+                    title_of(prompt or {}, output.node_id),
+                    output.kind,
+                    path.stat().st_size,
+                    sha256_of(path),
+                )
             )
         return fetched
 
@@ -321,7 +343,9 @@ class Client:
         try:
             for _ in range(4):
                 try:
-                    status, _ = await self._open().download("/view", params, part, max_bytes=self.max_file_bytes, seconds=600.0)
+                    status, _ = await self._open().download(
+                        "/view", params, part, max_bytes=self.max_file_bytes, seconds=600.0
+                    )
                 except ServerUnreachable as error:
                     reason = str(error.values.get("reason"))
                     await self.system_stats()
@@ -336,7 +360,7 @@ class Client:
         finally:
             part.unlink(missing_ok=True)
 
-    # --- all of it -----------------------------------------------------------------------------------------------------------------
+    # --- all of it ---------------------------------------------------------------------------------------------------
 
     async def run(
         self,
@@ -354,7 +378,8 @@ class Client:
     ) -> RunResult:
         """Run a workflow to the end and fetch its files.
 
-        A job that the server forgot (a restart) and a file that it no longer has are tried again, ``attempts`` times in all.
+        A job that the server forgot (a restart) and a file that it no longer has are tried again, ``attempts`` times in
+        all.
         """
         prompt, canvas = await self.prepare(workflow)
         started, attempt = time.monotonic(), 0
@@ -362,10 +387,14 @@ class Client:
             attempt += 1
             tagged, tag = with_tag(prompt, salt="" if attempt == 1 else f"{attempt}")
             try:
-                queued = await self.queue(tagged, job_id=job_id if attempt == 1 else None, workflow=canvas, targets=targets)
+                queued = await self.queue(
+                    tagged, job_id=job_id if attempt == 1 else None, workflow=canvas, targets=targets
+                )
                 job = await self.wait(queued, prompt=prompt, on_progress=on_progress, timeout=timeout)
                 files = (
-                    await self.fetch(job, out_dir, prompt=prompt, types=types, name=name, tag=tag, replace=replace) if out_dir else []
+                    await self.fetch(job, out_dir, prompt=prompt, types=types, name=name, tag=tag, replace=replace)
+                    if out_dir
+                    else []
                 )
             except (JobLost, OutputGone):
                 if attempt >= attempts:
@@ -374,12 +403,17 @@ class Client:
             return RunResult(queued, tuple(files), job.texts, time.monotonic() - started, job.seconds)
 
     async def prepare(self, workflow: Prompt | dict[str, Any] | Path | str) -> tuple[Prompt, dict[str, Any] | None]:
-        """The API-format prompt of a workflow given as a value or a file, and its canvas form if that is what it was."""
+        """The API-format prompt of a workflow given as a value or a file, and its canvas form if that is what it
+        was.
+        """
         if isinstance(workflow, (str, Path)):
             try:
                 workflow = json.loads(Path(workflow).read_text(encoding="utf-8-sig"))
             except (OSError, ValueError) as error:
-                raise InputError(reason=f"cannot read the workflow {workflow}: {error}", reason_zh=f"无法读取工作流 {workflow}：{error}") from error
+                raise InputError(
+                    reason=f"cannot read the workflow {workflow}: {error}",
+                    reason_zh=f"无法读取工作流 {workflow}：{error}",
+                ) from error
         return copy.deepcopy(workflow), None
 
 
@@ -390,8 +424,8 @@ class OutputGone(OutputRefused):
 def with_tag(prompt: Prompt, salt: str = "") -> tuple[Prompt, str]:
     """A copy whose ``filename_prefix`` inputs end in a tag made from the prompt's own content.
 
-    ComfyUI answers a repeated prompt from its cache with the old file name. Under a name that only this content has, that file is
-    always the right one, even where somebody emptied the folder and the counters began again.
+    ComfyUI answers a repeated prompt from its cache with the old file name. Under a name that only this content has,
+    that file is always the right one, even where somebody emptied the folder and the counters began again.
     """
     tag = hashlib.sha256((json.dumps(prompt, sort_keys=True, ensure_ascii=False) + salt).encode()).hexdigest()[:10]
     tagged = copy.deepcopy(prompt)
@@ -423,7 +457,13 @@ def _job(value: dict[str, Any]) -> Job:
             for item in items if isinstance(items, list) else []:
                 if isinstance(item, dict) and isinstance(item.get("filename"), str) and item["filename"]:
                     outputs.append(
-                        Output(str(node_id), str(kind), item["filename"], str(item.get("subfolder") or ""), str(item.get("type") or "output"))
+                        Output(
+                            str(node_id),
+                            str(kind),
+                            item["filename"],
+                            str(item.get("subfolder") or ""),
+                            str(item.get("type") or "output"),
+                        )
                     )
                 elif isinstance(item, str) and kind == "text":
                     texts.setdefault(str(node_id), []).append(item)

@@ -1,7 +1,7 @@
 """What can go wrong, as exceptions that say what, where and how to fix it, in English and Chinese.
 
-``str(error)`` speaks the user's language (see :mod:`.language`); ``error.text("en")`` a chosen one. ``exit_code`` is the command
-line's: 2 bad input, 3 a job failed, 4 a model or dependency is missing.
+``str(error)`` speaks the user's language (see :mod:`.language`); ``error.text("en")`` a chosen one. ``exit_code`` is
+the command line's: 2 bad input, 3 a job failed, 4 a model or dependency is missing.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class ServerUnreachable(HeadlessError):
 
 
 class BadReply(HeadlessError):
-    """The server answered with something that ComfyUI would not say (an error page, half a JSON document, too many bytes)."""
+    """The server answered with something that ComfyUI would not say (an error page, half a JSON document, too many
+    bytes).
+    """
 
     key = "bad_reply"
 
@@ -104,8 +106,8 @@ class JobFailed(HeadlessError):
 class NodeProblem:
     """Why the server (or the check before it) will not run a node.
 
-    ``type`` is ComfyUI's own name of the error, ``input`` the input it is about, ``received`` what it got, ``nearest`` the valid
-    values closest to that, ``available`` how many valid ones there are, ``hint`` one line on what to do.
+    ``type`` is ComfyUI's own name of the error, ``input`` the input it is about, ``received`` what it got, ``nearest``
+    the valid values closest to that, ``available`` how many valid ones there are, ``hint`` one line on what to do.
     """
 
     node_id: str
@@ -127,7 +129,9 @@ class NodeProblem:
 
 
 class PromptRejected(HeadlessError):
-    """The workflow does not fit the server: unknown nodes, missing models, values out of range. ``problems`` lists them all."""
+    """The workflow does not fit the server: unknown nodes, missing models, values out of range. ``problems`` lists them
+    all.
+    """
 
     key = "prompt_rejected"
 
@@ -147,5 +151,7 @@ class PromptRejected(HeadlessError):
     def text(self, language: str | None = None) -> str:
         """A heading and one entry per problem."""
         language = language or current()
-        heading = say("prompt_rejected_partial" if self.values["partial"] else "prompt_rejected", language, **self.values)
+        heading = say(
+            "prompt_rejected_partial" if self.values["partial"] else "prompt_rejected", language, **self.values
+        )
         return "\n".join([heading, *(f"- {problem.text(language)}" for problem in self.problems)])

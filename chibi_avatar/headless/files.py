@@ -1,4 +1,6 @@
-"""File names from strangers, and bytes that may not be what they claim: nothing leaves the output folder, nothing half-written stays."""
+"""File names from strangers, and bytes that may not be what they claim: nothing leaves the output folder, nothing half-
+written stays.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECA
 def safe_name(name: str, fallback: str = "file") -> str:
     """A file name that is valid on every system and has no path in it.
 
-    Directory parts, control and direction-changing characters and trailing dots go; a leading dot and Windows' device names get an
-    underscore; the result is NFC and at most 180 UTF-8 bytes, the suffix kept.
+    Directory parts, control and direction-changing characters and trailing dots go; a leading dot and Windows' device
+    names get an underscore; the result is NFC and at most 180 UTF-8 bytes, the suffix kept.
     """
     name = unicodedata.normalize("NFC", str(name)).replace("\\", "/").rsplit("/", 1)[-1]
     name = _FORBIDDEN.sub("_", name.encode("utf-8", "replace").decode("utf-8")).strip().rstrip(". ")
@@ -79,19 +81,22 @@ def sha256_of(path: Path, chunk: int = 1 << 20) -> str:
 
 
 def content_name(data: bytes, suffix: str) -> str:
-    """An ASCII name made from the content: the same photo always uploads under the same name, whatever it was called."""
+    """An ASCII name made from the content: the same photo always uploads under the same name, whatever it was
+    called.
+    """
     suffix = suffix.lower() if re.fullmatch(r"\.[A-Za-z0-9]{1,8}", suffix) else ""
     return f"chibi_{hashlib.sha256(data).hexdigest()[:24]}{suffix}"
 
 
-# --- is this file whole? -----------------------------------------------------------------------------------------------------------
+# --- is this file whole? ---------------------------------------------------------------------------------------------
 
 
 def broken(path: Path, suffix: str) -> str:
-    """Why the file's bytes are not a whole file of that kind, or an empty string. Kinds without a check pass if not empty.
+    """Why the file's bytes are not a whole file of that kind, or an empty string. Kinds without a check pass if not
+    empty.
 
-    PNG: chunk structure and CRCs to IEND (ISO/IEC 15948). JPEG: SOI to EOI. WebP: RIFF length. GLB and VRM: header length and chunks
-    (glTF 2.0 §4.4). JSON: parses. Anything else that begins like an HTML page is an error page.
+    PNG: chunk structure and CRCs to IEND (ISO/IEC 15948). JPEG: SOI to EOI. WebP: RIFF length. GLB and VRM: header
+    length and chunks (glTF 2.0 §4.4). JSON: parses. Anything else that begins like an HTML page is an error page.
     """
     size = path.stat().st_size
     if size == 0:

@@ -8,7 +8,9 @@ LANGUAGES = ("en", "zh")
 
 
 def current() -> str:
-    """``"zh"`` or ``"en"``: ``CHIBI_LANG`` if set, else the first of ``LC_ALL``, ``LC_MESSAGES``, ``LANG``, else the system's own."""
+    """``"zh"`` or ``"en"``: ``CHIBI_LANG`` if set, else the first of ``LC_ALL``, ``LC_MESSAGES``, ``LANG``, else the
+    system's own.
+    """
     for name in ("CHIBI_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
         value = os.environ.get(name, "").strip().lower()
         if value:

@@ -25,7 +25,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "job_cancelled": ("Job {job_id} was cancelled on {url}.", "任务 {job_id} 在 {url} 上被取消。"),
     "job_timeout": (
-        "Job {job_id} on {url} did not finish in {seconds:g} s. It may still be running; raise the time limit to wait longer.",
+        "Job {job_id} on {url} did not finish in {seconds:g} s. It may still run; raise the time limit to wait longer.",
         "任务 {job_id} 在 {url} 上 {seconds:g} 秒内没有完成，可能仍在运行；可以调高时间上限继续等待。",
     ),
     "output_refused": (
@@ -118,7 +118,9 @@ def problem_text(problem: NodeProblem, language: str) -> str:
         class_type=problem.class_type,
     )
     if problem.node_id:
-        where = f"节点「{problem.title}」（#{problem.node_id}）" if chinese else f"“{problem.title}” (#{problem.node_id})"
+        where = (
+            f"节点「{problem.title}」（#{problem.node_id}）" if chinese else f"“{problem.title}” (#{problem.node_id})"
+        )
         sentence = f"{where}：{sentence}" if chinese else f"{where}: {sentence}"
     if problem.nearest:
         listed = ", ".join(repr(value) for value in problem.nearest)

@@ -37,13 +37,17 @@ class Watch:
         self.bell.clear()
 
     def tell(self, event: str, node_id: str = "", value: float = 0.0, maximum: float = 0.0) -> None:
-        """Report to the caller; an error in the caller's function is logged once and ends the reports, never the job."""
+        """Report to the caller; an error in the caller's function is logged once and ends the reports, never the
+        job.
+        """
         if self.callback is None:
             return
         title = title_of(self.prompt, node_id) if node_id else ""
         total = max(len(self.prompt), len(self.done))
         try:
-            self.callback(Progress(self.job_id, event, node_id, title, value, maximum, len(self.done), total, self.previews))
+            self.callback(
+                Progress(self.job_id, event, node_id, title, value, maximum, len(self.done), total, self.previews)
+            )
         except Exception:
             logger.exception("The progress callback raised; no more progress is reported for job %s", self.job_id)
             self.callback = None

@@ -41,7 +41,9 @@ def options_of(spec: tuple[Any, dict[str, Any]] | None) -> list[Any] | None:
 
 
 def nearest(value: Any, options: list[Any], count: int = 3) -> tuple[Any, ...]:
-    """The options most like ``value``: by the whole name, then by the file name alone, letters compared without case."""
+    """The options most like ``value``: by the whole name, then by the file name alone, letters compared without
+    case.
+    """
     wanted = str(value).lower()
     by_text = {str(option).lower(): option for option in reversed(options)}
     by_name = {text.replace("\\", "/").rsplit("/", 1)[-1]: option for text, option in by_text.items()}
@@ -97,8 +99,12 @@ def problems_from_reply(reply: Any, prompt: Prompt, object_info: dict[str, Any])
                 class_type=str(extra.get("class_type") or ""),
                 type=str(error.get("type", "")),
                 details=str(error.get("details") or error.get("message") or ""),
-                hint_en=pack_hint(str(extra.get("class_type") or ""), "en") if error.get("type") == "missing_node_type" else "",
-                hint_zh=pack_hint(str(extra.get("class_type") or ""), "zh") if error.get("type") == "missing_node_type" else "",
+                hint_en=pack_hint(str(extra.get("class_type") or ""), "en")
+                if error.get("type") == "missing_node_type"
+                else "",
+                hint_zh=pack_hint(str(extra.get("class_type") or ""), "zh")
+                if error.get("type") == "missing_node_type"
+                else "",
             )
         )
     elif not found and error:
@@ -113,7 +119,11 @@ def _node_problem(node_id: str, error: dict[str, Any], prompt: Prompt, object_in
     received = extra.get("received_value", prompt.get(node_id, {}).get("inputs", {}).get(name))
     config = extra.get("input_config")
     spec = input_specs(object_info.get(class_type, {})).get(name)
-    settings = config[1] if isinstance(config, (list, tuple)) and len(config) > 1 and isinstance(config[1], dict) else (spec or (None, {}))[1]
+    settings = (
+        config[1]
+        if isinstance(config, (list, tuple)) and len(config) > 1 and isinstance(config[1], dict)
+        else (spec or (None, {}))[1]
+    )
     if kind == "value_not_in_list":
         options = options_of(spec)
         if options is None and isinstance(config, (list, tuple)) and config:
@@ -133,8 +143,8 @@ def _node_problem(node_id: str, error: dict[str, Any], prompt: Prompt, object_in
     )
 
 
-# Packs whose nodes appear in shared chibi workflows, by the beginning of their node names. Only for the "install …" line; a workflow's
-# own cnr_id is asked first.
+# Packs whose nodes appear in shared chibi workflows, by the beginning of their node names. Only for the "install …"
+# line; a workflow's own cnr_id is asked first.
 _PACKS: tuple[tuple[str, str], ...] = (
     ("Chibi", "chibi-avatar"),
     ("IPAdapter", "comfyui_ipadapter_plus"),
@@ -171,5 +181,13 @@ def pack_hint(class_type: str, language: str, cnr_id: str = "") -> str:
     if cnr_id == "comfy-core":
         return "请更新 ComfyUI：这是它自带的节点" if language == "zh" else "Update ComfyUI: this node is part of it"
     if pack:
-        return f"安装节点包 {pack}（ComfyUI Manager，或 comfy node install {pack}）" if language == "zh" else f"Install the pack {pack} (ComfyUI Manager, or: comfy node install {pack})"
-    return "在 ComfyUI Manager 里选择“安装缺失节点”" if language == "zh" else "Use “Install missing nodes” in ComfyUI Manager"
+        return (
+            f"安装节点包 {pack}（ComfyUI Manager，或 comfy node install {pack}）"
+            if language == "zh"
+            else f"Install the pack {pack} (ComfyUI Manager, or: comfy node install {pack})"
+        )
+    return (
+        "在 ComfyUI Manager 里选择“安装缺失节点”"
+        if language == "zh"
+        else "Use “Install missing nodes” in ComfyUI Manager"
+    )

@@ -15,7 +15,9 @@ T = TypeVar("T")
 
 
 class SyncClient:
-    """:class:`Client` for scripts and notebooks. Use as ``with SyncClient(url) as client``; arguments are the client's."""
+    """:class:`Client` for scripts and notebooks. Use as ``with SyncClient(url) as client``; arguments are the
+    client's.
+    """
 
     def __init__(self, url: str = DEFAULT_URL, **options: Any):
         self.client = Client(url, **options)

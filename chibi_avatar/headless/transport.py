@@ -1,4 +1,6 @@
-"""HTTP and websocket to one ComfyUI server, with limits on everything that comes back. The only module that knows aiohttp."""
+"""HTTP and websocket to one ComfyUI server, with limits on everything that comes back. The only module that knows
+aiohttp.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _CONNECTION = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, asynci
 
 
 def normal_url(url: str) -> str:
-    """``http://host:port`` without a trailing slash; ``127.0.0.1:8188`` and ``8188`` are understood. Raises :class:`InputError`."""
+    """``http://host:port`` without a trailing slash; ``127.0.0.1:8188`` and ``8188`` are understood. Raises
+    :class:`InputError`.
+    """
     text = str(url).strip().rstrip("/")
     if text.isdigit():
         text = f"127.0.0.1:{text}"
@@ -33,14 +37,24 @@ def normal_url(url: str) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise InputError(reason=f"{url!r} is not a server address; write http://host:port", reason_zh=f"{url!r} 不是服务器地址；请写成 http://主机:端口")
+        raise InputError(
+            reason=f"{url!r} is not a server address; write http://host:port",
+            reason_zh=f"{url!r} 不是服务器地址；请写成 http://主机:端口",
+        )
     return text
 
 
 class Transport:
     """One server's connection pool. Make and use it inside one event loop."""
 
-    def __init__(self, url: str, *, headers: dict[str, str] | None = None, connect_seconds: float = 10.0, read_seconds: float = 60.0):
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: dict[str, str] | None = None,
+        connect_seconds: float = 10.0,
+        read_seconds: float = 60.0,
+    ):
         self.url = url
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds, sock_read=read_seconds)
         self._session = aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=False)
@@ -50,12 +64,19 @@ class Transport:
         await self._session.close()
 
     async def json(
-        self, method: str, route: str, *, body: Any = None, params: dict[str, str] | None = None, patience: float = 0.0, seconds: float = 60.0
+        self,
+        method: str,
+        route: str,
+        *,
+        body: Any = None,
+        params: dict[str, str] | None = None,
+        patience: float = 0.0,
+        seconds: float = 60.0,
     ) -> tuple[int, Any]:
         """Send a request and return the status and the parsed JSON (None for an empty body).
 
-        Lost connections, 429 and 5xx are tried again, waiting longer each time, until ``patience`` seconds are over: pass it only for
-        requests that may be repeated. Raises :class:`ServerUnreachable` or :class:`BadReply`.
+        Lost connections, 429 and 5xx are tried again, waiting longer each time, until ``patience`` seconds are over:
+        pass it only for requests that may be repeated. Raises :class:`ServerUnreachable` or :class:`BadReply`.
         """
         deadline = asyncio.get_running_loop().time() + patience
         pause = 0.1
@@ -72,12 +93,16 @@ class Transport:
             pause = min(pause * 1.7, 2.0)
 
     async def _json_once(self, method: str, route: str, body: Any, params: dict[str, str] | None) -> tuple[int, Any]:
-        async with self._session.request(method, self.url + route, json=body, params=params, allow_redirects=False) as reply:
+        async with self._session.request(
+            method, self.url + route, json=body, params=params, allow_redirects=False
+        ) as reply:
             data = await self._read(reply, route)
             if reply.status in RETRY_STATUS:
                 raise _Again(BadReply(url=self.url, route=route, reason=f"HTTP {reply.status} {_glimpse(data)}"))
             if 300 <= reply.status < 400:
-                raise BadReply(url=self.url, route=route, reason=f"a redirect to {reply.headers.get('Location', '?')[:120]}")
+                raise BadReply(
+                    url=self.url, route=route, reason=f"a redirect to {reply.headers.get('Location', '?')[:120]}"
+                )
             if not data.strip():
                 return reply.status, None
             try:
@@ -85,7 +110,9 @@ class Transport:
             except (ValueError, RecursionError) as error:
                 if reply.status == 404:
                     return 404, None
-                raise _Again(BadReply(url=self.url, route=route, reason=f"HTTP {reply.status}, no JSON: {_glimpse(data)}")) from error
+                raise _Again(
+                    BadReply(url=self.url, route=route, reason=f"HTTP {reply.status}, no JSON: {_glimpse(data)}")
+                ) from error
 
     async def _read(self, reply: aiohttp.ClientResponse, route: str) -> bytes:
         if (reply.content_length or 0) > MAX_JSON_BYTES:
@@ -98,7 +125,9 @@ class Transport:
             pieces.append(piece)
         return b"".join(pieces)
 
-    async def upload(self, route: str, name: str, data: bytes, fields: dict[str, str], seconds: float = 300.0) -> tuple[int, Any]:
+    async def upload(
+        self, route: str, name: str, data: bytes, fields: dict[str, str], seconds: float = 300.0
+    ) -> tuple[int, Any]:
         """Post one file as a multipart form. ``name`` must be ASCII (aiohttp would percent-encode anything else)."""
 
         async def post() -> tuple[int, Any]:
@@ -118,8 +147,11 @@ class Transport:
         except _CONNECTION as error:
             raise ServerUnreachable(url=self.url, reason=_reason(error)) from error
 
-    async def download(self, route: str, params: dict[str, str], target: Path, *, max_bytes: int, seconds: float) -> tuple[int, str]:
-        """Stream a reply into ``target``. Returns the status and, for 200, an empty string; the file is only written for 200.
+    async def download(
+        self, route: str, params: dict[str, str], target: Path, *, max_bytes: int, seconds: float
+    ) -> tuple[int, str]:
+        """Stream a reply into ``target``. Returns the status and, for 200, an empty string; the file is only written
+        for 200.
 
         Raises :class:`OutputRefused` when it is too large, a web page, or shorter than announced.
         """
@@ -131,11 +163,18 @@ class Transport:
                     return reply.status, ""
                 announced = reply.content_length
                 if announced is not None and announced > max_bytes:
-                    raise OutputRefused(url=self.url, name=name, reason=f"it has {announced} bytes, the limit is {max_bytes}")
+                    raise OutputRefused(
+                        url=self.url, name=name, reason=f"it has {announced} bytes, the limit is {max_bytes}"
+                    )
                 total = 0
                 with target.open("wb") as handle:
                     async for piece in reply.content.iter_chunked(1 << 18):
-                        if total == 0 and reply.content_type == "text/html" and looks_like_html(piece[:64]) and not name.endswith((".html", ".htm")):
+                        if (
+                            total == 0
+                            and reply.content_type == "text/html"
+                            and looks_like_html(piece[:64])
+                            and not name.endswith((".html", ".htm"))
+                        ):
                             raise OutputRefused(url=self.url, name=name, reason="a web page came instead")
                         total += len(piece)
                         if total > max_bytes:
@@ -152,7 +191,9 @@ class Transport:
             raise ServerUnreachable(url=self.url, reason=_reason(error)) from error
 
     async def events(self, client_id: str) -> AsyncIterator[dict[str, Any] | bytes]:
-        """Messages of one websocket until it ends, however it ends. Broken messages are left out. Never raises for a bad server."""
+        """Messages of one websocket until it ends, however it ends. Broken messages are left out. Never raises for a
+        bad server.
+        """
         with suppress(aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError):
             async with self._session.ws_connect(
                 f"{self.url}/ws", params={"clientId": client_id}, heartbeat=20.0, max_msg_size=32 << 20, autoclose=True

@@ -55,7 +55,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Progress:
-    """One thing that happened. ``value`` of ``maximum`` steps of node ``title``; ``done_nodes`` of ``all_nodes`` in the workflow."""
+    """One thing that happened. ``value`` of ``maximum`` steps of node ``title``; ``done_nodes`` of ``all_nodes`` in the
+    workflow.
+    """
 
     job_id: str
     event: str
