@@ -117,6 +117,8 @@ def _shift(hex_value: str, factor: float) -> str:
 def _colored(cloth: Cloth, color: Color | None, color2: Color | None, pattern: str | None) -> Cloth:
     main = color.hex if color else cloth.main
     second = color2.hex if color2 else cloth.second
+    if color and not color2 and min(int(second[i : i + 2], 16) for i in (1, 3, 5)) < 0xC8 and second != GOLD:
+        second = _shift(main, 0.84)  # a tone of the chosen colour rather than of the default one
     kept = cloth.pattern if pattern is None else (None if pattern in ("none", "plain", "solid") else pattern)
     return Cloth(main, second, _shift(main, 0.82) if color else cloth.third, kept)
 
@@ -273,7 +275,7 @@ def _default_cloth(slot: str, name: str) -> Cloth:
 
 
 def _outfit_key(kind: str) -> str | None:
-    table = {"sailor": "sailor_uniform", "serafuku": "sailor_uniform", "school": "sailor_uniform", "jk": "sailor_uniform", "blazer": "blazer_uniform", "hoodie": "hoodie", "sweatshirt": "hoodie", "tracksuit": "hoodie",
+    table = {"sailor": "sailor_uniform", "sailor_uniform": "sailor_uniform", "school_uniform": "sailor_uniform", "serafuku": "sailor_uniform", "school": "sailor_uniform", "jk": "sailor_uniform", "blazer": "blazer_uniform", "hoodie": "hoodie", "sweatshirt": "hoodie", "tracksuit": "hoodie",
              "t_shirt": "tshirt_shorts", "tshirt": "tshirt_shorts", "dress": "dress", "lolita": "dress", "maid": "dress", "gown": "dress", "suit": "suit", "tuxedo": "suit", "butler": "suit", "hanfu": "hanfu", "qipao": "qipao",
              "cheongsam": "qipao", "kimono": "kimono", "yukata": "kimono", "overalls": "overalls", "dungarees": "overalls", "sweater": "sweater", "turtleneck": "sweater", "cardigan": "sweater", "raincoat": "raincoat", "coat": "raincoat",
              "space_suit": "space_suit", "spacesuit": "space_suit", "astronaut": "space_suit", "shirt": "shirt", "blouse": "shirt", "swim": "tshirt_shorts", "uniform": "blazer_uniform", "miko": "kimono"}  # fmt: skip

@@ -118,7 +118,8 @@ class Builder:
         s = np.linspace(0, 1, len(p))
         w = keyed(profile, s)
         g = tube(p, width / 2 * w, thick * np.maximum(w**0.8, 0.02), up=out, around=self.n(around, 6), kind=kind)
-        a = np.stack(np.meshgrid(np.linspace(0, 1, g.shape[1]) + seed, s), -1)
+        turns = 5 if kind == "lobed" else 1
+        a = np.stack(np.meshgrid(np.linspace(0, turns, g.shape[1]) + seed * (turns == 1), s), -1)
         return self.piece.add(to_world(g), zone, weights, attributes=a, wrap=True, density=density)
 
     def on_skull(self, points: Sequence[tuple[float, float, float]]) -> np.ndarray:
@@ -126,16 +127,16 @@ class Builder:
         q = np.asarray(points, float)
         return at(row_at(q[:, 1], q[:, 0] * DEG), q[:, 0] * DEG, q[:, 2])
 
-    def bang(self, root: float, tip: float, tip_y: float, width: float, lift: float = 0.0, thick: float = 0.052, root_y: float = 0.945, bow: float = 0.0):
+    def bang(self, root: float, tip: float, tip_y: float, width: float, lift: float = 0.0, thick: float = 0.052, root_y: float = 0.985, bow: float = 0.0):
         """A lock of the fringe from angle ``root`` to ``tip`` (degrees), cut at height ``tip_y``."""
         mid = (root + tip) / 2
         path = self.on_skull([
-            (root * 0.86, root_y, 0.030),
-            (root + (mid - root) * 0.4, 0.885, 0.078 + lift),
+            (root * 0.80, root_y, 0.045),
+            (root + (mid - root) * 0.4, 0.900, 0.080 + lift),
             (mid + bow, (0.83 + tip_y) / 2 + 0.02, 0.084 + lift),
             (tip, tip_y, 0.048 + lift * 0.6),
         ])  # fmt: skip
-        return self.lock(path, width, thick, profile=((0, 0.55), (0.3, 0.95), (0.62, 1.0), (0.86, 0.60), (1, 0.02)), seed=round(root) * 0.37)
+        return self.lock(path, width, thick, profile=((0, 0.30), (0.3, 0.90), (0.62, 1.0), (0.86, 0.60), (1, 0.02)), stations=11, seed=round(root) * 0.37)
 
     def side_lock(self, y: float, width: float = 0.13, deg: float = 66, out: float = 0.085, inward: float = 0.03, blunt: bool = False):
         """The pair of locks in front of the ears, down to height ``y``; chains make them swing when they are long."""
@@ -162,7 +163,7 @@ class Builder:
         name: str,
         pair: bool = True,
         joints: int = 4,
-        profile: Sequence[tuple[float, float]] = ((0, 0.34), (0.12, 0.72), (0.4, 1.0), (0.7, 0.86), (0.9, 0.45), (1, 0.03)),
+        profile: Sequence[tuple[float, float]] = ((0, 0.22), (0.04, 0.46), (0.14, 0.76), (0.4, 1.0), (0.7, 0.86), (0.9, 0.45), (1, 0.03)),
         strands: int = 3,
         kind: str = "lobed",
         out: np.ndarray | None = None,

@@ -165,8 +165,8 @@ def full(b: Builder) -> None:
 
 def blunt(b: Builder) -> None:
     for root, tip, y, w in [(0, 0, 0.635, 0.20), (15, 16, 0.635, 0.20), (30, 32, 0.630, 0.20), (45, 48, 0.600, 0.19)]:
-        path = b.on_skull([(root * 0.85, 0.955, 0.030), (root, 0.875, 0.078), ((root + tip) / 2, 0.74, 0.080), (tip, y, 0.058)])
-        g = b.lock(path, w, 0.050, profile=((0, 0.55), (0.3, 0.95), (0.7, 1.0), (0.97, 0.98), (1, 0.85)), seed=root * 0.3)
+        path = b.on_skull([(root * 0.80, 0.985, 0.045), (root, 0.895, 0.080), ((root + tip) / 2, 0.74, 0.080), (tip, y, 0.058)])
+        g = b.lock(path, w, 0.050, profile=((0, 0.30), (0.3, 0.90), (0.7, 1.0), (0.97, 0.98), (1, 0.85)), stations=11, seed=root * 0.3)
         if root:
             b.piece.mirrored([g])
 
@@ -179,12 +179,12 @@ def side_swept(b: Builder) -> None:
 
 def parted(b: Builder) -> None:
     for root, tip, y, w, bow in [(5, 26, 0.660, 0.20, -6), (12, 41, 0.575, 0.21, -4), (28, 55, 0.50, 0.19, -1)]:
-        b.piece.mirrored([b.bang(root, tip, y, w, bow=bow, root_y=0.955)])
+        b.piece.mirrored([b.bang(root, tip, y, w, bow=bow)])
 
 
 def curtain(b: Builder) -> None:
     for root, tip, y, w, bow in [(4, 33, 0.600, 0.22, -10), (13, 50, 0.43, 0.20, -6), (34, 60, 0.40, 0.16, -1)]:
-        b.piece.mirrored([b.bang(root, tip, y, w, bow=bow, root_y=0.955)])
+        b.piece.mirrored([b.bang(root, tip, y, w, bow=bow)])
 
 
 def messy(b: Builder) -> None:
