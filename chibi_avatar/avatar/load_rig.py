@@ -131,6 +131,8 @@ def _expressions0(
                 weights[key] = float(np.clip(_number(bind.get("weight"), 100.0) / 100, 0, 1))
         preset = _FROM_VRM0.get(str(group.get("presetName", "")).lower())
         name = preset or str(group.get("name") or "expression")[:100]
+        if preset is None and name.lower() == "surprised":
+            name = preset = "surprised"
         out.append(Expression(name, preset, weights, is_binary=group.get("isBinary") is True))
     offset = _mapping(_mapping(extension.get("firstPerson")).get("firstPersonBoneOffset"))
     look = (-_number(offset.get("x"), 0.0), _number(offset.get("y"), 0.06), _number(offset.get("z"), 0.0)) if offset else None
