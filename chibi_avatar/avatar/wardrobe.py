@@ -87,7 +87,7 @@ SHOES = {"sneaker": "sneakers", "trainers": "sneakers", "canvas": "sneakers", "l
          "flats": "mary_janes", "ballet": "mary_janes", "sandals": "mary_janes", "slippers": "mary_janes", "geta": "mary_janes", "boots": "boots", "rain_boots": "rain_boots", "shoes": "loafers"}  # fmt: skip
 LEGWEAR = {"knee": "knee_socks", "thighhigh": "tights", "thigh": "tights", "stockings": "tights", "pantyhose": "tights", "tights": "tights", "leggings": "tights", "socks": "socks"}
 NECK = {"necktie": "tie", "tie": "tie", "bow": "bow", "bowtie": "bow", "ribbon": "bow", "scarf": "scarf", "muffler": "scarf", "bandana": "scarf", "neckerchief": "bow"}
-HAIR = {"bob": "bob", "long_straight": "long_straight", "long": "long_straight", "hime": "hime", "twin_tails": "twin_tails", "twintails": "twin_tails", "low_twin": "low_twin_tails", "ponytail": "ponytail",
+HAIR = {"bob": "bob", "long_straight": "long_straight", "long": "long_straight", "hime": "hime", "twin_tails": "twin_tails", "twintails": "twin_tails", "low_twin_tails": "low_twin_tails", "low_twin": "low_twin_tails", "low_pigtails": "low_twin_tails", "pigtails": "low_twin_tails", "ponytail": "ponytail",
         "braid": "braid", "twin_braids": "twin_braids", "short": "short", "pixie": "short", "spiky": "spiky", "wolf": "wolf_cut", "mullet": "wolf_cut", "curly": "curly", "afro": "curly", "perm": "curly", "bun": "bun",
         "double_bun": "double_bun", "bald": "bald", "buzz": "bald", "medium": "bob", "wavy": "long_straight", "side_braid": "braid", "side_ponytail": "ponytail", "half_up": "long_straight", "drill": "twin_tails", "crew": "short", "undercut": "short", "mohawk": "spiky",
         "bowl": "bob", "dreadlocks": "long_straight", "odango": "double_bun"}  # fmt: skip
@@ -104,6 +104,8 @@ def nearest(table: Mapping[str, str], kind: str | None) -> str | None:
     """The piece whose key is the longest one found in ``kind``; None if none is."""
     if not kind or kind == "none":
         return None
+    if kind in table:
+        return table[kind]
     found = [key for key in table if key in kind]
     return table[max(found, key=len)] if found else None
 

@@ -166,7 +166,7 @@ def leg_path(y: np.ndarray) -> np.ndarray:
 
 def build_body(level: int) -> Piece:
     """The bare figure below the head. Attribute 1 is y for the trunk and legs, x for the arms: what clothes hide."""
-    k = (0.7, 1.0, 1.6)[level]
+    k = (0.55, 0.85, 1.3)[level]
 
     def n(x: float) -> int:
         return max(3, round(x * k))

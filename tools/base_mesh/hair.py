@@ -22,7 +22,7 @@ class Builder:
     def __init__(self, name: str, level: int, part: str = "hair") -> None:
         self.piece = Piece(name, part)
         self.level = level
-        self.k = (0.62, 1.0, 1.55)[level]
+        self.k = (0.38, 0.84, 1.25)[level]
 
     def n(self, count: float, least: int = 3) -> int:
         """A cell count for this triangle preset."""
@@ -49,7 +49,7 @@ class Builder:
 
         ``groove`` and ``tips`` carve ``locks`` locks into it, ``flare`` opens the hem, ``curl`` rolls the edge in, ``back`` pushes the occiput out.
         """
-        per = self.n(4, 3)
+        per = self.n(4, 2)
         half = np.linspace(0, np.pi, max(8, round(locks * per / 2)) + 1)
         # more columns where the face opening cuts down
         deg = half / DEG
@@ -117,7 +117,7 @@ class Builder:
             out = p - centre
         s = np.linspace(0, 1, len(p))
         w = keyed(profile, s)
-        g = tube(p, width / 2 * w, thick * np.maximum(w**0.8, 0.02), up=out, around=self.n(around, 6), kind=kind)
+        g = tube(p, width / 2 * w, thick * np.maximum(w**0.8, 0.02), up=out, around=self.n(around, 5), kind=kind)
         turns = 5 if kind == "lobed" else 1
         a = np.stack(np.meshgrid(np.linspace(0, turns, g.shape[1]) + seed * (turns == 1), s), -1)
         return self.piece.add(to_world(g), zone, weights, attributes=a, wrap=True, density=density)
@@ -163,7 +163,7 @@ class Builder:
         name: str,
         pair: bool = True,
         joints: int = 4,
-        profile: Sequence[tuple[float, float]] = ((0, 0.22), (0.04, 0.46), (0.14, 0.76), (0.4, 1.0), (0.7, 0.86), (0.9, 0.45), (1, 0.03)),
+        profile: Sequence[tuple[float, float]] = ((0, 0.03), (0.03, 0.36), (0.14, 0.76), (0.4, 1.0), (0.7, 0.86), (0.9, 0.45), (1, 0.03)),
         strands: int = 3,
         kind: str = "lobed",
         out: np.ndarray | None = None,
@@ -235,9 +235,9 @@ class Builder:
         if pair:
             self.piece.mirrored(self.piece.grids[before:])
 
-    def ball(self, centre, radius: float, pair: bool, swirl: float = 0.10, axis=(0.0, 1.0, 0.0)) -> None:
+    def ball(self, centre, radius: float, pair: bool, swirl: float = 0.10, axis=(0.0, 1.0, 0.0), size: float = 1.0) -> None:
         """A bun: a sphere with a coil carved into it."""
-        rows, cols = self.n(10, 6), self.n(16, 10)
+        rows, cols = self.n(10 * size, 4), self.n(16 * size, 7)
         lat = np.linspace(0.02, np.pi - 0.02, rows + 1)[:, None]
         lon = np.linspace(0, 2 * np.pi, cols + 1)[None]
         r = radius * (1 + swirl * np.cos(3 * lon + 2.2 * lat) * np.sin(lat))

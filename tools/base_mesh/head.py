@@ -252,7 +252,7 @@ def _lines(dense: list[tuple[float, float, int]]) -> np.ndarray:
 
 def face_lines(level: int) -> tuple[np.ndarray, float]:
     """Half the angles of the face grid (0 to the ear) and the cell factor of triangle preset 0, 1 or 2."""
-    k = (0.62, 1.0, 1.5)[level]
+    k = (0.52, 0.88, 1.35)[level]
 
     def n(x: float) -> int:
         return max(1, round(x * k))

@@ -16,7 +16,7 @@ class Tailor:
     def __init__(self, name: str, level: int, part: str = "outfit") -> None:
         self.piece = Piece(name, part)
         self.slot = name.split("_")[0]
-        self.k = (0.66, 1.0, 1.55)[level]
+        self.k = (0.38, 0.84, 1.25)[level]
 
     def n(self, count: float, least: int = 3) -> int:
         """A cell count for this triangle preset."""
@@ -134,7 +134,7 @@ class Tailor:
 
     def slab(self, path: Sequence[Sequence[float]], width, thick: float = 0.005, zone: int | str = 2, out=(0.0, 0.0, 1.0), weights=body.trunk_weights, pair: bool = False, stations: int = 7, around: int = 8):
         """A flat strip along ``path`` (collars, straps, ties, lapels); ``width`` is a number or (0..1, full width) keys."""
-        p = spline(path, self.n(stations, 4))
+        p = spline(path, self.n(stations, 3))
         s = np.linspace(0, 1, len(p))
         w = np.full(len(p), width / 2) if np.isscalar(width) else keyed(width, s) / 2
         t = np.full(len(p), thick)
@@ -147,7 +147,7 @@ class Tailor:
         up = np.asarray(out, float)
         if up.ndim == 2:
             up = np.stack([np.interp(np.linspace(0, 1, len(p)), np.linspace(0, 1, len(up)), up[:, i]) for i in range(3)], -1)
-        g = tube(p, w, t, up=up, around=self.n(around, 6), kind="square")
+        g = tube(p, w, t, up=up, around=self.n(around, 4), kind="square")
         grid = self.piece.add(g, zone if isinstance(zone, str) else self.zone(zone), weights, wrap=True)
         if pair:
             self.mirror(grid)
