@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from io import BytesIO
 
@@ -9,14 +10,56 @@ import folder_paths
 from comfy_api.latest import Types, io, ui
 
 from ..chibi_avatar.avatar.export import PLATFORM_CHOICES, VERSIONS, Exported, describe, export_avatar, write_atomic
+from ..chibi_avatar.avatar.gltf import read_file
 from ..chibi_avatar.avatar.licence import AVATAR_PERMISSION, COMMERCIAL_USAGE, CREDIT_NOTATION, MODIFICATION, Licence
-from ..chibi_avatar.avatar.model import Avatar
+from ..chibi_avatar.avatar.model import Avatar, AvatarError
 from ..chibi_avatar.character import Character
 from .types import ChibiAvatar, ChibiCharacter
 
 CATEGORY = "Chibi Avatar/Avatar"
 PRESETS = ["standard", "mobile", "desktop"]
+AVATAR_ENDINGS = (".vrm", ".glb")
+NO_FILE = "none"
 TEXTURE_SIZES = ["512", "1024", "2048", "4096"]
+
+
+def _avatar_files() -> list[str]:
+    """Avatars in input/3d, as paths from the input folder."""
+    root = folder_paths.get_input_directory()
+    found = []
+    for folder, _, names in os.walk(os.path.join(root, "3d")):
+        found += [os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/") for name in names if name.lower().endswith(AVATAR_ENDINGS)]
+    return sorted(found)
+
+
+def _input_path(file: str) -> str:
+    path = folder_paths.get_annotated_filepath(file)
+    allowed = (folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory())
+    if not any(folder_paths.is_within_directory(folder, path) for folder in allowed):
+        raise AvatarError(f"{file}: the file must be inside ComfyUI's input folder")
+    return path
+
+
+def _from_mesh(mesh: Types.MESH) -> Avatar:
+    """The first mesh of a batch as an unrigged avatar."""
+    from ..chibi_avatar.avatar.interop import from_arrays
+
+    vertices, faces, uvs = mesh.vertices[0], mesh.faces[0], None if mesh.uvs is None else mesh.uvs[0]
+    if mesh.vertex_counts is not None:
+        vertices, faces = vertices[: int(mesh.vertex_counts[0])], faces[: int(mesh.face_counts[0])]
+        uvs = None if uvs is None else uvs[: int(mesh.vertex_counts[0])]
+    texture = None if mesh.texture is None else (mesh.texture[0].clamp(0, 1).cpu().numpy() * 255 + 0.5).astype("uint8")
+    return from_arrays(vertices.cpu().numpy(), faces.cpu().numpy(), None if uvs is None else uvs.cpu().numpy(), texture)
+
+
+def _to_mesh(avatar: Avatar) -> Types.MESH:
+    import torch
+
+    from ..chibi_avatar.avatar.interop import to_arrays
+
+    vertices, faces, uvs, texture = to_arrays(avatar)
+    picture = None if texture is None else torch.from_numpy(texture.astype("float32") / 255)[None]
+    return Types.MESH(torch.from_numpy(vertices)[None], torch.from_numpy(faces)[None], torch.from_numpy(uvs)[None], texture=picture)
 
 
 class ChibiAvatarBase(io.ComfyNode):
@@ -59,6 +102,80 @@ class ChibiAvatarBase(io.ComfyNode):
         from ..chibi_avatar.avatar.build import build_avatar
 
         avatar = build_avatar(Character() if character is None else Character.coerce(character), preset, int(texture_size))
+        return io.NodeOutput(avatar, describe(avatar))
+
+
+class ChibiAvatarLoad(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ChibiAvatarLoad",
+            display_name="Load Avatar (VRM, GLB)",
+            category=CATEGORY,
+            description=(
+                "Load your own .vrm (1.0 or 0.x) or .glb, such as a VRoid model, to paint new textures on it. "
+                "The file is kept: on export only its pictures change."
+            ),
+            search_aliases=["vroid", "load vrm", "load glb", "import avatar", "retexture", "载入形象"],
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=[NO_FILE, *_avatar_files()],
+                    default=NO_FILE,
+                    tooltip="A .vrm or .glb in ComfyUI's input/3d folder. Put yours there, or use the upload button, then press R to refresh.",
+                ),
+                io.Boolean.Input(
+                    "i_am_the_author",
+                    default=False,
+                    tooltip="Switch on only if the model is yours. Needed when the file's own licence prohibits modification.",
+                ),
+                io.Int.Input(
+                    "paint_texture",
+                    default=-1,
+                    min=-1,
+                    max=255,
+                    advanced=True,
+                    tooltip="Which of the file's textures Chibi Texture Bake paints, counted from 0. -1: the one that covers most of the surface.",
+                ),
+                io.File3DAny.Input("model_3d", optional=True, tooltip="A .vrm or .glb from another node; used instead of the file."),
+                io.Mesh.Input("mesh", optional=True, tooltip="A MESH from core nodes, to be painted and saved as GLB; used when there is no file."),
+            ],
+            outputs=[
+                ChibiAvatar.Output(display_name="avatar", tooltip="The avatar at rest, facing the front."),
+                io.String.Output(display_name="report", tooltip="What is in the file, and what its licence allows."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, file: str | None) -> bool | str:
+        if file in (None, "", NO_FILE):
+            return True
+        if not str(file).lower().endswith(AVATAR_ENDINGS):
+            return f"{file}: not a .vrm or .glb file"
+        if not folder_paths.exists_annotated_filepath(file):
+            return f"{file} is not in ComfyUI's input folder; put your .vrm or .glb into {os.path.join('input', '3d')}"
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str | None = None, **others: object) -> str:
+        if file in (None, "", NO_FILE):
+            return ""
+        return hashlib.sha256(read_file(_input_path(file))).hexdigest()
+
+    @classmethod
+    def execute(
+        cls, file: str, i_am_the_author: bool, paint_texture: int = -1, model_3d: Types.File3D | None = None, mesh: Types.MESH | None = None
+    ) -> io.NodeOutput:
+        from ..chibi_avatar.avatar.load import load_avatar, load_file
+
+        if model_3d is not None:
+            avatar = load_avatar(model_3d.get_bytes(), "model_3d", i_am_the_author, paint_texture)
+        elif file not in ("", NO_FILE):
+            avatar = load_file(_input_path(file), i_am_the_author, paint_texture)
+        elif mesh is not None:
+            avatar = _from_mesh(mesh)
+        else:
+            raise AvatarError("choose a .vrm or .glb file, or connect a node to 'model_3d' or 'mesh'")
         return io.NodeOutput(avatar, describe(avatar))
 
 
@@ -111,6 +228,7 @@ class ChibiAvatarExport(io.ComfyNode):
                 io.File3DGLB.Output(display_name="glb", tooltip="The avatar as GLB, for Preview 3D and other core nodes."),
                 io.File3DAny.Output(display_name="vrm", tooltip="The avatar as VRM (1.0 if it was written, else 0.x); core's Save 3D Model keeps it unchanged."),
                 io.String.Output(display_name="report", tooltip="Size, licence, and which platforms accept the avatar, with reasons."),
+                io.Mesh.Output(display_name="mesh", tooltip="The painted surface as a plain MESH for core's 3D nodes: no bones, one texture."),
             ],
         )  # fmt: skip
 
@@ -161,6 +279,7 @@ class ChibiAvatarExport(io.ComfyNode):
             Types.File3D(BytesIO(exported.glb), "glb"),
             Types.File3D(BytesIO(exported.main), "vrm" if exported.vrms else "glb"),
             report,
+            _to_mesh(avatar),
             ui={"3d": saved, "text": ui.PreviewText(report).as_dict()["text"]},
         )
 
@@ -176,4 +295,4 @@ def _save(exported: Exported, prefix: str) -> list[dict[str, str]]:
     return saved
 
 
-NODES: list[type[io.ComfyNode]] = [ChibiAvatarBase, ChibiAvatarExport]
+NODES: list[type[io.ComfyNode]] = [ChibiAvatarBase, ChibiAvatarLoad, ChibiAvatarExport]

@@ -64,6 +64,8 @@ def export_avatar(
         raise AvatarError(f"VRM version {version!r} is not one of {', '.join(VERSIONS)}")
     licence = licence or Licence()
     notes: list[str] = []
+    if avatar.source is not None:
+        return _export_source(avatar, platform, version)
     limit = PLATFORMS[platform].texture if platform in PLATFORMS else None
     avatar = _fit_textures(avatar, limit, notes)
     encode = _remembering(encode_texture)
@@ -80,6 +82,26 @@ def export_avatar(
     result = Exported(glb, vrms, atlas)
     figures = _figures(avatar, len(result.main), tuple(versions))
     result.report = "\n".join([*_summary(avatar, figures, licence), *notes, "platforms:", *table(figures)])
+    return result
+
+
+def _export_source(avatar: Avatar, platform: str, version: str) -> Exported:
+    """A user's own file, its pictures replaced; its version, licence and everything else stay as they are."""
+    from .retexture import write_source
+
+    data, notes = write_source(avatar)
+    kind = avatar.source.kind
+    versions = () if kind == "glb" else (kind,)
+    wanted = PLATFORMS[platform].versions if version == "auto" and platform in PLATFORMS else {"both": ("1.0", "0.x")}.get(version, (version,))
+    if versions and version != "none" and kind not in wanted and wanted != ("auto",):
+        notes.append(f"note: your file is VRM {kind} and stays so; only its pictures are changed")
+    notes.append("note: your file keeps its own title, author and licence; the fields of the export are not written into it")
+    result = Exported(data, dict.fromkeys(versions, data))
+    if 0 <= avatar.atlas < len(avatar.textures):
+        pixels = avatar.textures[avatar.atlas].pixels
+        result.atlas = encode_png(pixels) if pixels is not None else b""
+    figures = _figures(avatar, len(data), versions)
+    result.report = "\n".join([_size_line(avatar, figures), *describe(avatar).splitlines()[1:], *notes, "platforms:", *table(figures)])
     return result
 
 
@@ -154,11 +176,17 @@ def _figures(avatar: Avatar, file_bytes: int, versions: tuple[str, ...]) -> Figu
     )
 
 
-def _summary(avatar: Avatar, figures: Figures, licence: Licence) -> list[str]:
+def _size_line(avatar: Avatar, figures: Figures) -> str:
     sizes = ", ".join(f"{w}x{h}" for w, h in figures.texture_sizes) or "none"
-    return [
+    return (
         f"{avatar.name}: {figures.triangles} triangles, {figures.materials} material(s), {figures.bones} bones, "
-        f"{figures.morphs} morphs, {figures.springs} spring chains, textures {sizes}, {figures.file_bytes / 1e6:.2f} MB",
+        f"{figures.morphs} morphs, {figures.springs} spring chains, textures {sizes}, {figures.file_bytes / 1e6:.2f} MB"
+    )
+
+
+def _summary(avatar: Avatar, figures: Figures, licence: Licence) -> list[str]:
+    return [
+        _size_line(avatar, figures),
         f"VRM {', '.join(figures.versions) or 'not written'}; author {', '.join(licence.authors)}; use: {licence.avatar_permission}, "
         f"{licence.commercial_usage}; modification: {licence.modification}; "
         f"redistribution: {'allowed' if licence.allow_redistribution else 'prohibited'}",

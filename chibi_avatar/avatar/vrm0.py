@@ -106,7 +106,8 @@ def _groups(builder: Builder, avatar: Avatar, layout: Layout) -> list[dict[str, 
 
 
 def _group(avatar: Avatar, expression: Expression, layout: Layout) -> dict[str, Any]:
-    name, preset = PRESETS.get(expression.preset or "", (expression.name[:1].upper() + expression.name[1:], "unknown"))
+    title = "Surprised" if expression.preset == "surprised" else expression.name  # what 0.x apps look for
+    name, preset = PRESETS.get(expression.preset or "", (title, "unknown"))
     values = [
         {
             "materialName": avatar.materials[material].name,
