@@ -19,12 +19,13 @@ from .padding import close_seams, pull_push, seam_points
 from .registration import Fit, fit
 from .surface import SurfaceGraph
 from .texels import TexelBuffer, mesh_digest, texel_gbuffer
-from .visibility import ViewTexels, see
+from .visibility import ViewTexels, exposed, see
 
 __all__ = ["BakeOptions", "BakeResult", "TexelBuffer", "bake", "texel_gbuffer"]
 
 SIZES = (512, 1024, 2048, 4096)
 _MATCH_FROM = 1.5 / 255  # views that differ less than this are left as they are
+_THIN = 13  # every so many texels are tested for being visible from anywhere
 _GRAPHS: dict[str, SurfaceGraph] = {}
 
 
@@ -310,6 +311,7 @@ def _report(
     offsets: np.ndarray,
 ) -> dict[str, Any]:
     total = len(texels.pixels)
+    outside = exposed(avatar, texels, _THIN)
     seen_count = int(covered.sum())
     rows = []
     for camera, guess, view, value, gain, offset in zip(views.cameras, fits, seen, error, gains, offsets, strict=True):
@@ -329,7 +331,8 @@ def _report(
     return {
         "atlas": texels.size,
         "texels": total,
-        "coverage": round(seen_count / total, 5),
+        "coverage": round(float((covered[::_THIN] & outside).sum() / max(int(outside.sum()), 1)), 5),
+        "coverage_of_all_texels": round(seen_count / total, 5),
         "filled_mirror": int(mirrored.sum()),
         "filled_surface": int(filled.sum()),
         "fill": way,

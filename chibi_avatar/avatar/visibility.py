@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .camera import Camera
+from .camera import Camera, framing
 from .gbuffer import gbuffer
 from .model import Avatar
 from .raster import chunks
@@ -23,6 +23,7 @@ _CHECK = 3  # every so many pixels serve to measure the re-render
 _SNAPPED = 0.02  # trust of a texel whose four neighbouring pixels are not all its own surface
 _OTHER_FACE = 1e-3  # trust in views from the side for the face, where a front view has it
 _CACHE: OrderedDict[tuple, ViewTexels] = OrderedDict()
+_EXPOSED: dict[tuple, torch.Tensor] = {}
 _CACHE_BYTES = 700_000_000
 
 
@@ -85,8 +86,12 @@ def _priority(camera: Camera) -> float:
     return 0.72 + 0.2 * back[2] ** 2 + (0.08 if back[2] > 0.5 else 0.0)
 
 
-def _project(avatar: Avatar, texels: TexelBuffer, camera: Camera) -> ViewTexels:
+def _project(
+    avatar: Avatar, texels: TexelBuffer, camera: Camera, least: float = MIN_FACING, faces: torch.Tensor | None = None
+) -> ViewTexels:
     import torch
+
+    faces = texels.faces if faces is None else faces
 
     device = texels.position.device
     mesh = avatar.mesh
@@ -126,7 +131,7 @@ def _project(avatar: Avatar, texels: TexelBuffer, camera: Camera) -> ViewTexels:
             facing = (toward * normal).sum(1)
         else:
             facing = normal @ axes[2]
-        chosen = torch.nonzero(facing > MIN_FACING).squeeze(1)
+        chosen = torch.nonzero(facing > least).squeeze(1)
         if not len(chosen):
             continue
         facing = facing[chosen]
@@ -155,10 +160,32 @@ def _project(avatar: Avatar, texels: TexelBuffer, camera: Camera) -> ViewTexels:
         square = facing * facing
         weight = square * square * ramp.reshape(-1)[pixel] * priority
         weight = torch.where(clean, weight, weight * _SNAPPED).clamp_(min=1e-7)
-        weight = torch.where(face_part[texels.faces[part][chosen]], weight * _OTHER_FACE, weight)
+        weight = torch.where(face_part[faces[part][chosen]], weight * _OTHER_FACE, weight)
         found.append((chosen + part.start, x.float(), y.float(), weight.float()))
     index, x, y, weight = (torch.cat(t) for t in zip(*found, strict=True)) if found else _nothing(device)
     return ViewTexels(camera, index, x, y, weight, (raster.face >= 0).cpu().numpy(), check.pixels, check_uv)
+
+
+def exposed(avatar: Avatar, texels: TexelBuffer, stride: int = 13, size: int = 384) -> torch.Tensor:
+    """Which of every ``stride``-th texel could be seen from outside at all: (S,) bool, cached. Skin under hair and clothes cannot.
+
+    A texel counts when one of 26 orthographic views all around sees it at more than a grazing angle.
+    """
+    import torch
+
+    key = (mesh_digest(avatar.mesh), texels.size, stride, size, len(texels.position))
+    if key in _EXPOSED:
+        return _EXPOSED[key]
+    thin = replace(texels, position=texels.position[::stride], normal=texels.normal[::stride])
+    target, extent = framing(avatar.mesh.positions)
+    out = torch.zeros(len(thin.position), dtype=torch.bool, device=texels.position.device)
+    for elevation, step in ((-89, 360), (-45, 45), (0, 45), (45, 45), (89, 360)):
+        for azimuth in range(0, 360, step):
+            camera = Camera(azimuth, elevation, target, extent, size, size)
+            out[_project(avatar, thin, camera, least=0.12, faces=texels.faces[::stride]).index] = True
+    _EXPOSED.clear()
+    _EXPOSED[key] = out
+    return out
 
 
 def _nothing(device: Any) -> tuple[torch.Tensor, ...]:
@@ -169,6 +196,7 @@ def _nothing(device: Any) -> tuple[torch.Tensor, ...]:
 
 
 def forget() -> None:
-    """Empty the cache (benchmarks of a cold bake)."""
+    """Empty the caches (benchmarks of a cold bake)."""
     _CACHE.clear()
+    _EXPOSED.clear()
 
