@@ -204,12 +204,35 @@ class Assembly:
     zones: list[str]
 
 
+BUDGET = {"mobile": 7500, "standard": 15000, "desktop": 32000}  # triangles
+
+
+def fitted(names: Iterable[str], preset: str) -> dict[str, str]:
+    """A triangle preset per piece so that the whole keeps the budget of ``preset``: the largest pieces but the head give way first."""
+    chosen = {name: preset for name in names}
+    coarser = PRESETS[: PRESETS.index(preset)][::-1] if preset in PRESETS else ()
+    hides = [tuple(h) for name in chosen for h in piece(name, preset).about["hides"]]
+    hair = any(piece(name, preset).about["part"] == "hair" for name in chosen)
+
+    def count(name: str) -> int:
+        return int(_visible(piece(name, chosen[name]), hair, hides).sum())
+
+    for level in coarser:
+        size = {name: count(name) for name in chosen}
+        for name in sorted((n for n in chosen if n != "head"), key=lambda n: -size[n]):
+            if sum(size.values()) <= BUDGET[preset]:
+                break
+            chosen[name] = level
+            size[name] = count(name)
+    return chosen
+
+
 def assemble(names: Iterable[str], preset: str, heads: float, build: str, head_shape: str, parts: list[str], materials: Mapping[str, int]) -> Assembly:
     """Join pieces into one mesh of the wanted proportions.
 
     ``materials`` maps a part name to a material index. Skin that clothes or hair cover is left out. Raises :class:`AvatarError`.
     """
-    chosen = [piece(name, preset) for name in names]
+    chosen = [piece(name, level) for name, level in fitted(names, preset).items()]
     has_hair = any(p.about["part"] == "hair" for p in chosen)
     hides = [tuple(h) for p in chosen for h in p.about["hides"]]
     body = frame(heads, build)

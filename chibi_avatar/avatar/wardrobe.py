@@ -87,7 +87,7 @@ SHOES = {"sneaker": "sneakers", "trainers": "sneakers", "canvas": "sneakers", "l
          "flats": "mary_janes", "ballet": "mary_janes", "sandals": "mary_janes", "slippers": "mary_janes", "geta": "mary_janes", "boots": "boots", "rain_boots": "rain_boots", "shoes": "loafers"}  # fmt: skip
 LEGWEAR = {"knee": "knee_socks", "thighhigh": "tights", "thigh": "tights", "stockings": "tights", "pantyhose": "tights", "tights": "tights", "leggings": "tights", "socks": "socks"}
 NECK = {"necktie": "tie", "tie": "tie", "bow": "bow", "bowtie": "bow", "ribbon": "bow", "scarf": "scarf", "muffler": "scarf", "bandana": "scarf", "neckerchief": "bow"}
-HAIR = {"bob": "bob", "long_straight": "long_straight", "long": "long_straight", "hime": "hime", "twin_tails": "twin_tails", "twintails": "twin_tails", "low_twin": "low_twin_tails", "ponytail": "ponytail",
+HAIR = {"bob": "bob", "long_straight": "long_straight", "long": "long_straight", "hime": "hime", "twin_tails": "twin_tails", "twintails": "twin_tails", "low_twin_tails": "low_twin_tails", "low_twin": "low_twin_tails", "low_pigtails": "low_twin_tails", "pigtails": "low_twin_tails", "ponytail": "ponytail",
         "braid": "braid", "twin_braids": "twin_braids", "short": "short", "pixie": "short", "spiky": "spiky", "wolf": "wolf_cut", "mullet": "wolf_cut", "curly": "curly", "afro": "curly", "perm": "curly", "bun": "bun",
         "double_bun": "double_bun", "bald": "bald", "buzz": "bald", "medium": "bob", "wavy": "long_straight", "side_braid": "braid", "side_ponytail": "ponytail", "half_up": "long_straight", "drill": "twin_tails", "crew": "short", "undercut": "short", "mohawk": "spiky",
         "bowl": "bob", "dreadlocks": "long_straight", "odango": "double_bun"}  # fmt: skip
@@ -104,6 +104,8 @@ def nearest(table: Mapping[str, str], kind: str | None) -> str | None:
     """The piece whose key is the longest one found in ``kind``; None if none is."""
     if not kind or kind == "none":
         return None
+    if kind in table:
+        return table[kind]
     found = [key for key in table if key in kind]
     return table[max(found, key=len)] if found else None
 
@@ -117,6 +119,8 @@ def _shift(hex_value: str, factor: float) -> str:
 def _colored(cloth: Cloth, color: Color | None, color2: Color | None, pattern: str | None) -> Cloth:
     main = color.hex if color else cloth.main
     second = color2.hex if color2 else cloth.second
+    if color and not color2 and min(int(second[i : i + 2], 16) for i in (1, 3, 5)) < 0xC8 and second != GOLD:
+        second = _shift(main, 0.84)  # a tone of the chosen colour rather than of the default one
     kept = cloth.pattern if pattern is None else (None if pattern in ("none", "plain", "solid") else pattern)
     return Cloth(main, second, _shift(main, 0.82) if color else cloth.third, kept)
 
@@ -273,7 +277,7 @@ def _default_cloth(slot: str, name: str) -> Cloth:
 
 
 def _outfit_key(kind: str) -> str | None:
-    table = {"sailor": "sailor_uniform", "serafuku": "sailor_uniform", "school": "sailor_uniform", "jk": "sailor_uniform", "blazer": "blazer_uniform", "hoodie": "hoodie", "sweatshirt": "hoodie", "tracksuit": "hoodie",
+    table = {"sailor": "sailor_uniform", "sailor_uniform": "sailor_uniform", "school_uniform": "sailor_uniform", "serafuku": "sailor_uniform", "school": "sailor_uniform", "jk": "sailor_uniform", "blazer": "blazer_uniform", "hoodie": "hoodie", "sweatshirt": "hoodie", "tracksuit": "hoodie",
              "t_shirt": "tshirt_shorts", "tshirt": "tshirt_shorts", "dress": "dress", "lolita": "dress", "maid": "dress", "gown": "dress", "suit": "suit", "tuxedo": "suit", "butler": "suit", "hanfu": "hanfu", "qipao": "qipao",
              "cheongsam": "qipao", "kimono": "kimono", "yukata": "kimono", "overalls": "overalls", "dungarees": "overalls", "sweater": "sweater", "turtleneck": "sweater", "cardigan": "sweater", "raincoat": "raincoat", "coat": "raincoat",
              "space_suit": "space_suit", "spacesuit": "space_suit", "astronaut": "space_suit", "shirt": "shirt", "blouse": "shirt", "swim": "tshirt_shorts", "uniform": "blazer_uniform", "miko": "kimono"}  # fmt: skip

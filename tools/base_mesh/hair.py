@@ -22,7 +22,7 @@ class Builder:
     def __init__(self, name: str, level: int, part: str = "hair") -> None:
         self.piece = Piece(name, part)
         self.level = level
-        self.k = (0.62, 1.0, 1.55)[level]
+        self.k = (0.38, 0.84, 1.25)[level]
 
     def n(self, count: float, least: int = 3) -> int:
         """A cell count for this triangle preset."""
@@ -49,7 +49,7 @@ class Builder:
 
         ``groove`` and ``tips`` carve ``locks`` locks into it, ``flare`` opens the hem, ``curl`` rolls the edge in, ``back`` pushes the occiput out.
         """
-        per = self.n(4, 3)
+        per = self.n(4, 2)
         half = np.linspace(0, np.pi, max(8, round(locks * per / 2)) + 1)
         # more columns where the face opening cuts down
         deg = half / DEG
@@ -117,8 +117,9 @@ class Builder:
             out = p - centre
         s = np.linspace(0, 1, len(p))
         w = keyed(profile, s)
-        g = tube(p, width / 2 * w, thick * np.maximum(w**0.8, 0.02), up=out, around=self.n(around, 6), kind=kind)
-        a = np.stack(np.meshgrid(np.linspace(0, 1, g.shape[1]) + seed, s), -1)
+        g = tube(p, width / 2 * w, thick * np.maximum(w**0.8, 0.02), up=out, around=self.n(around, 5), kind=kind)
+        turns = 5 if kind == "lobed" else 1
+        a = np.stack(np.meshgrid(np.linspace(0, turns, g.shape[1]) + seed * (turns == 1), s), -1)
         return self.piece.add(to_world(g), zone, weights, attributes=a, wrap=True, density=density)
 
     def on_skull(self, points: Sequence[tuple[float, float, float]]) -> np.ndarray:
@@ -126,16 +127,16 @@ class Builder:
         q = np.asarray(points, float)
         return at(row_at(q[:, 1], q[:, 0] * DEG), q[:, 0] * DEG, q[:, 2])
 
-    def bang(self, root: float, tip: float, tip_y: float, width: float, lift: float = 0.0, thick: float = 0.052, root_y: float = 0.945, bow: float = 0.0):
+    def bang(self, root: float, tip: float, tip_y: float, width: float, lift: float = 0.0, thick: float = 0.052, root_y: float = 0.985, bow: float = 0.0):
         """A lock of the fringe from angle ``root`` to ``tip`` (degrees), cut at height ``tip_y``."""
         mid = (root + tip) / 2
         path = self.on_skull([
-            (root * 0.86, root_y, 0.030),
-            (root + (mid - root) * 0.4, 0.885, 0.078 + lift),
+            (root * 0.80, root_y, 0.045),
+            (root + (mid - root) * 0.4, 0.900, 0.080 + lift),
             (mid + bow, (0.83 + tip_y) / 2 + 0.02, 0.084 + lift),
             (tip, tip_y, 0.048 + lift * 0.6),
         ])  # fmt: skip
-        return self.lock(path, width, thick, profile=((0, 0.55), (0.3, 0.95), (0.62, 1.0), (0.86, 0.60), (1, 0.02)), seed=round(root) * 0.37)
+        return self.lock(path, width, thick, profile=((0, 0.30), (0.3, 0.90), (0.62, 1.0), (0.86, 0.60), (1, 0.02)), stations=11, seed=round(root) * 0.37)
 
     def side_lock(self, y: float, width: float = 0.13, deg: float = 66, out: float = 0.085, inward: float = 0.03, blunt: bool = False):
         """The pair of locks in front of the ears, down to height ``y``; chains make them swing when they are long."""
@@ -162,7 +163,7 @@ class Builder:
         name: str,
         pair: bool = True,
         joints: int = 4,
-        profile: Sequence[tuple[float, float]] = ((0, 0.34), (0.12, 0.72), (0.4, 1.0), (0.7, 0.86), (0.9, 0.45), (1, 0.03)),
+        profile: Sequence[tuple[float, float]] = ((0, 0.03), (0.03, 0.36), (0.14, 0.76), (0.4, 1.0), (0.7, 0.86), (0.9, 0.45), (1, 0.03)),
         strands: int = 3,
         kind: str = "lobed",
         out: np.ndarray | None = None,
@@ -172,7 +173,7 @@ class Builder:
         p = np.asarray(path, float)
         chain = to_world(spline(p, joints + 1))
         label = f"{name}_left" if pair else name
-        weights = _chain_weights(label, chain)
+        weights = chain_weights(label, chain)
         before = len(self.piece.grids)
         side = np.array([0.0, 0.0, -1.0]) if out is None else out
         self.lock(p, width, thick, out=side, profile=profile, kind=kind, weights=weights, stations=15, around=15)
@@ -196,7 +197,7 @@ class Builder:
         p = np.asarray(path, float)
         chain = to_world(spline(p, joints + 1))
         label = f"{name}_left" if pair else name
-        weights = _chain_weights(label, chain)
+        weights = chain_weights(label, chain)
         before = len(self.piece.grids)
         q = spline(p, lobes * 2 + 3)
         _, side_v, out_v = _frame(q, np.array([0.0, 0.0, -1.0]))
@@ -234,9 +235,9 @@ class Builder:
         if pair:
             self.piece.mirrored(self.piece.grids[before:])
 
-    def ball(self, centre, radius: float, pair: bool, swirl: float = 0.10, axis=(0.0, 1.0, 0.0)) -> None:
+    def ball(self, centre, radius: float, pair: bool, swirl: float = 0.10, axis=(0.0, 1.0, 0.0), size: float = 1.0) -> None:
         """A bun: a sphere with a coil carved into it."""
-        rows, cols = self.n(10, 6), self.n(16, 10)
+        rows, cols = self.n(10 * size, 4), self.n(16 * size, 7)
         lat = np.linspace(0.02, np.pi - 0.02, rows + 1)[:, None]
         lon = np.linspace(0, 2 * np.pi, cols + 1)[None]
         r = radius * (1 + swirl * np.cos(3 * lon + 2.2 * lat) * np.sin(lat))
@@ -257,7 +258,7 @@ def _frame(q: np.ndarray, up: np.ndarray):
     return frames(q, up)
 
 
-def _chain_weights(label: str, chain: np.ndarray):
+def chain_weights(label: str, chain: np.ndarray):
     """Weights along a spring chain: joint i moves what lies between points i and i + 1, softly; the root is fixed to the head."""
 
     def weigh(p: np.ndarray) -> dict[str, np.ndarray]:

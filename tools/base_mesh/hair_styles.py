@@ -66,9 +66,9 @@ def low_twin_tails(b: Builder) -> None:
 
 def ponytail(b: Builder) -> None:
     _skull(b, 0.13, side=0.34)
-    path = np.array([(0.0, 0.80, -0.42), (0.0, 0.90, -0.62), (0.0, 0.72, -0.82), (0.0, 0.32, -0.86), (0.0, -0.05, -0.74), (0.0, -0.34, -0.62)])
-    b.tail(path, 0.40, 0.20, "tail", pair=False, out=np.array([0.0, 0.0, -1.0]))
-    b.tie((0.0, 0.845, -0.505), 0.115, (0, 0.5, -0.8), pair=False)
+    path = np.array([(0.0, 0.92, -0.34), (0.0, 1.10, -0.52), (0.0, 1.00, -0.78), (0.0, 0.58, -0.92), (0.0, 0.12, -0.82), (0.0, -0.24, -0.66)])
+    b.tail(path, 0.46, 0.21, "tail", pair=False, out=np.array([0.0, 0.0, -1.0]))
+    b.tie((0.0, 1.00, -0.420), 0.120, (0, 0.75, -0.6), pair=False)
     b.side_lock(0.12, width=0.11, deg=63)
 
 
@@ -95,14 +95,19 @@ def short(b: Builder) -> None:
 def spiky(b: Builder) -> None:
     b.shell([(0, 0.86), (38, 0.83), (54, 0.66), (70, 0.38), (90, 0.32), (120, 0.22), (180, 0.10)],
             [(0, 0.08), (60, 0.08), (110, 0.09), (180, 0.08)], locks=13, groove=0.024, tips=0.05, back=0.02)  # fmt: skip
-    for deg, y, up, length in [(30, 0.93, 0.75, 0.26), (68, 0.84, 0.60, 0.27), (104, 0.80, 0.50, 0.28), (140, 0.82, 0.45, 0.28), (172, 0.86, 0.50, 0.27),
-                               (76, 0.58, 0.10, 0.22), (108, 0.50, 0.0, 0.23), (140, 0.46, -0.1, 0.23), (170, 0.44, -0.15, 0.22)]:  # fmt: skip
-        root = b.on_skull([(deg, y, 0.02)])[0]
-        out = np.array([np.sin(np.radians(deg)), up, np.cos(np.radians(deg))])
-        out /= np.linalg.norm(out)
-        path = np.stack([root, root + out * length * 0.45, root + out * length * 0.8 + [0, 0.02, 0], root + out * length + [0, 0.05, 0]])
-        g = b.lock(path, 0.25, 0.105, out=np.array([out[0] * 0.3, 1.0, out[2] * 0.3]), profile=((0, 1.0), (0.35, 0.9), (0.7, 0.5), (1, 0.02)), stations=7, seed=deg * 0.1)
-        b.piece.mirrored([g])
+    rows = [(0.955, ((26, 0.30), (88, 0.30), (150, 0.30)), 0.95, 0.34), (0.835, ((52, 0.30), (100, 0.33), (142, 0.34), (178, 0.30)), 0.55, 0.33),
+            (0.640, ((74, 0.24), (106, 0.31), (138, 0.33), (168, 0.30)), 0.10, 0.30), (0.430, ((92, 0.22), (120, 0.27), (150, 0.29), (176, 0.24)), -0.42, 0.27)]  # fmt: skip
+    for y, spikes, up, length in rows:
+        for deg, wide in spikes:
+            a = np.radians(deg)
+            root = b.on_skull([(deg, y, 0.0)])[0]
+            out = np.array([np.sin(a), up, np.cos(a) - 0.42])
+            out /= np.linalg.norm(out)
+            lift = np.array([0.0, 0.10, -0.03])
+            path = np.stack([root - out * 0.06, root + out * length * 0.40, root + out * length * 0.75 + lift * 0.35, root + out * length + lift])
+            g = b.lock(path, wide, wide * 0.46, out=np.array([np.sin(a) * 0.5, 0.9, np.cos(a) * 0.5]),
+                       profile=((0, 1.0), (0.35, 0.92), (0.7, 0.52), (0.9, 0.18), (1, 0.02)), stations=8, seed=deg * 0.1)  # fmt: skip
+            b.piece.mirrored([g])
 
 
 def wolf_cut(b: Builder) -> None:
@@ -120,11 +125,12 @@ def wolf_cut(b: Builder) -> None:
 def curly(b: Builder) -> None:
     b.shell([(0, 0.86), (40, 0.80), (58, 0.52), (72, 0.12), (100, 0.05), (180, 0.03)], [(0, 0.09), (60, 0.12), (110, 0.17), (180, 0.17)],
             locks=12, groove=0.035, tips=0.04, back=0.05, lumps=0.028, curl=0.08, crown=0.11)  # fmt: skip
-    for i, (deg, y, r) in enumerate([(62, 0.34, 0.105), (66, 0.14, 0.110), (88, 0.03, 0.115), (116, 0.02, 0.115), (145, 0.02, 0.115), (172, 0.01, 0.11),
-                                     (60, 0.56, 0.095), (96, 0.30, 0.10), (130, 0.28, 0.105), (165, 0.26, 0.105), (110, 0.58, 0.09), (150, 0.56, 0.095)]):  # fmt: skip
-        c = b.on_skull([(deg, max(y, 0.10), 0.135)])[0]
-        c[1] = y
-        b.ball(c, r, True, swirl=0.13, axis=(np.sin(i * 2.1), 0.6, np.cos(i * 1.7)))
+    rows = [(0.01, 0.118, (70, 97, 124, 152, 179)), (0.20, 0.108, (62, 86, 112, 138, 165)), (0.42, 0.104, (62, 92, 120, 148, 176)), (0.64, 0.100, (70, 104, 134, 162)), (0.84, 0.096, (54, 92, 126, 160))]
+    for k, (y, r, degrees) in enumerate(rows):
+        for i, deg in enumerate(degrees):
+            c = b.on_skull([(deg, max(y, 0.10), 0.105 + 0.03 * (k < 2))])[0]
+            c[1] = y + 0.02 * np.sin(deg)
+            b.ball(c, r, True, swirl=0.12, axis=(np.sin(i * 2.1 + k), 0.6, np.cos(i * 1.7 + k)), size=0.62)
 
 
 def bun(b: Builder) -> None:
@@ -165,8 +171,8 @@ def full(b: Builder) -> None:
 
 def blunt(b: Builder) -> None:
     for root, tip, y, w in [(0, 0, 0.635, 0.20), (15, 16, 0.635, 0.20), (30, 32, 0.630, 0.20), (45, 48, 0.600, 0.19)]:
-        path = b.on_skull([(root * 0.85, 0.955, 0.030), (root, 0.875, 0.078), ((root + tip) / 2, 0.74, 0.080), (tip, y, 0.058)])
-        g = b.lock(path, w, 0.050, profile=((0, 0.55), (0.3, 0.95), (0.7, 1.0), (0.97, 0.98), (1, 0.85)), seed=root * 0.3)
+        path = b.on_skull([(root * 0.80, 0.985, 0.045), (root, 0.895, 0.080), ((root + tip) / 2, 0.74, 0.080), (tip, y, 0.058)])
+        g = b.lock(path, w, 0.050, profile=((0, 0.30), (0.3, 0.90), (0.7, 1.0), (0.97, 0.98), (1, 0.85)), stations=11, seed=root * 0.3)
         if root:
             b.piece.mirrored([g])
 
@@ -179,12 +185,12 @@ def side_swept(b: Builder) -> None:
 
 def parted(b: Builder) -> None:
     for root, tip, y, w, bow in [(5, 26, 0.660, 0.20, -6), (12, 41, 0.575, 0.21, -4), (28, 55, 0.50, 0.19, -1)]:
-        b.piece.mirrored([b.bang(root, tip, y, w, bow=bow, root_y=0.955)])
+        b.piece.mirrored([b.bang(root, tip, y, w, bow=bow)])
 
 
 def curtain(b: Builder) -> None:
     for root, tip, y, w, bow in [(4, 33, 0.600, 0.22, -10), (13, 50, 0.43, 0.20, -6), (34, 60, 0.40, 0.16, -1)]:
-        b.piece.mirrored([b.bang(root, tip, y, w, bow=bow, root_y=0.955)])
+        b.piece.mirrored([b.bang(root, tip, y, w, bow=bow)])
 
 
 def messy(b: Builder) -> None:

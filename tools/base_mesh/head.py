@@ -17,13 +17,13 @@ CHIN = 0.60  # metres, chin height of the canonical 2.5-head figure
 ROWS = np.array([
     (0.00, 0.055, 0.085, 0.100, 0.060, -0.130),
     (0.05, 0.020, 0.085, 0.150, 0.150, -0.190),
-    (0.10, -0.004, 0.095, 0.206, 0.265, -0.255),
-    (0.15, 0.008, 0.120, 0.268, 0.352, -0.315),
-    (0.21, 0.058, 0.165, 0.352, 0.408, -0.375),
-    (0.29, 0.145, 0.230, 0.442, 0.438, -0.430),
-    (0.38, 0.250, 0.310, 0.497, 0.450, -0.466),
-    (0.48, 0.370, 0.410, 0.512, 0.448, -0.488),
-    (0.58, 0.500, 0.520, 0.505, 0.452, -0.494),
+    (0.10, -0.004, 0.095, 0.190, 0.265, -0.255),
+    (0.15, 0.008, 0.120, 0.240, 0.352, -0.315),
+    (0.21, 0.058, 0.165, 0.312, 0.408, -0.375),
+    (0.29, 0.145, 0.230, 0.405, 0.438, -0.430),
+    (0.38, 0.250, 0.310, 0.470, 0.450, -0.466),
+    (0.48, 0.370, 0.410, 0.498, 0.448, -0.488),
+    (0.58, 0.500, 0.520, 0.500, 0.452, -0.494),
     (0.68, 0.630, 0.635, 0.478, 0.446, -0.474),
     (0.78, 0.755, 0.750, 0.426, 0.412, -0.424),
     (0.87, 0.870, 0.860, 0.334, 0.330, -0.334),
@@ -33,11 +33,11 @@ ROWS = np.array([
 ])  # fmt: skip
 _CURVES = CubicSpline(ROWS[:, 0], ROWS[:, 1:], axis=0, bc_type="natural")
 
-EYE = (0.232, 0.425)  # centre of the left eye in face coordinates
-EYE_HALF = (0.128, 0.152)  # half width, half height of the moving region
-BROW_Y = 0.655
+EYE = (0.224, 0.412)  # centre of the left eye in face coordinates
+EYE_HALF = (0.138, 0.168)  # half width, half height of the moving region
+BROW_Y = 0.640
 SHAPES = ("oval", "heart", "square")  # against round
-MOUTH = (0.0, 0.205)
+MOUTH = (0.0, 0.195)
 MOUTH_HALF = (0.082, 0.062)  # the open mouth that the texture holds
 
 
@@ -68,7 +68,7 @@ def surface(s: np.ndarray, t: np.ndarray) -> np.ndarray:
 
     push = (
         0.020 * bump(0.72, 0.205, 0.42, 0.12)
-        - 0.020 * bump(0.46, 0.440, 0.30, 0.15)
+        - 0.020 * bump(0.46, 0.425, 0.30, 0.16)
         + 0.030 * bump(0.0, 0.318, 0.075, 0.034)
         + 0.010 * bump(0.0, 0.205, 0.26, 0.07)
         + 0.018 * bump(0.0, 0.040, 0.20, 0.05)
@@ -157,7 +157,7 @@ def mouth_height(fx: np.ndarray) -> np.ndarray:
     return MOUTH_HALF[1] * np.sqrt(np.clip(1 - (fx / MOUTH_HALF[0]) ** 2, 0, 1)) ** 0.9
 
 
-def closed_mouth(f: np.ndarray, smile: float = 0.5, width: float = 0.74, keep: float = 0.0) -> np.ndarray:
+def closed_mouth(f: np.ndarray, smile: float = 0.8, width: float = 0.74, keep: float = 0.0) -> np.ndarray:
     """Height offsets that close the painted mouth to a line; ``smile`` lifts the corners, ``keep`` leaves it partly open."""
     fx, d = f[..., 0] - MOUTH[0], f[..., 1] - MOUTH[1]
     h = mouth_height(fx)
@@ -165,7 +165,7 @@ def closed_mouth(f: np.ndarray, smile: float = 0.5, width: float = 0.74, keep: f
     line = smile * (0.020 * (fx / MOUTH_HALF[0]) ** 2 - 0.006)
     reach = smoothstep(1.5, 1.0, np.abs(fx) / MOUTH_HALF[0])
     near = smoothstep(MOUTH_HALF[1] + fall, MOUTH_HALF[1] * 0.6, np.abs(d))
-    moved = np.where(h > 1e-6, _squash(d, h, h, max(keep, 0.03), 0.0, fall), d)
+    moved = np.where(h > 1e-6, _squash(d, h, h, max(keep, 0.004), 0.0, fall), d)
     dy = (moved - d) * (h > 1e-6) + line * reach * near
     dx = -(1 - width) * fx * reach * near
     return np.stack([dx, dy], -1)
@@ -252,7 +252,7 @@ def _lines(dense: list[tuple[float, float, int]]) -> np.ndarray:
 
 def face_lines(level: int) -> tuple[np.ndarray, float]:
     """Half the angles of the face grid (0 to the ear) and the cell factor of triangle preset 0, 1 or 2."""
-    k = (0.62, 1.0, 1.5)[level]
+    k = (0.52, 0.88, 1.35)[level]
 
     def n(x: float) -> int:
         return max(1, round(x * k))

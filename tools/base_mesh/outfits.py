@@ -204,7 +204,7 @@ def _glove(t: Tailor) -> np.ndarray:
 
 
 def bottom_shorts(t: Tailor) -> None:
-    t.legs(0.178, [(0.17, 0.024), (0.24, 0.016), (0.30, 0.008)], cuff=(0.018, 2))
+    t.legs(0.180, [(0.17, 0.014), (0.24, 0.011), (0.30, 0.006)], cuff=(0.018, 2))
 
 
 def bottom_trousers(t: Tailor) -> None:
