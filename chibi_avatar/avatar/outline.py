@@ -68,7 +68,7 @@ def find_edges(avatar: Avatar, buffer: GBuffer) -> Edges:
         size = np.where(edge, np.maximum(size, 1e-6), 0).astype(np.float32)
         np.maximum(jump[first], np.where(gap >= 0, size, 0), out=jump[first])
         np.maximum(jump[second], np.where(gap < 0, size, 0), out=jump[second])
-    inner = _without_dirt(jump > 0, _SHORTEST * height)
+    inner = _without_dirt(jump > 0, _SHORTEST * camera.height)
     return Edges(np.flatnonzero(outer), inner, jump.ravel()[inner], away)
 
 
@@ -104,7 +104,7 @@ def draw_lines(avatar: Avatar, buffer: GBuffer, base: torch.Tensor, supersample:
     for chosen, fraction, heaviness in ((edges.inner, INNER, weight), (edges.outer, OUTER, None)):
         if not len(chosen):
             continue
-        radius = max(fraction * height, 0.8 * supersample)
+        radius = max(fraction * camera.height, 0.8 * supersample)
         reach = int(np.ceil(radius * 1.3)) + 1
         near = np.zeros((height, width), np.uint8)
         near.ravel()[chosen] = 1

@@ -97,7 +97,8 @@ def render(
     positions, normals = posed(avatar, pose, expression, offset)
     camera = camera_for(avatar, view, width, height, positions)
     fine = replace(camera, width=width * supersample, height=height * supersample)
-    buffer = gbuffer(avatar, positions, normals, fine, device=device)
+    left, top, right, bottom = _window(fine, positions, supersample)
+    buffer = gbuffer(avatar, positions, normals, fine, window=(left, top, right - left, bottom - top), device=device)
     base = surface_color(avatar, buffer.raster.faces, buffer.at(avatar.mesh.uvs.astype(np.float32)))
     color = shade(avatar, buffer, base[:, :3], light)
     picture = torch.cat([color.clamp(0, 1), torch.ones_like(color[:, :1])], 1)
@@ -105,7 +106,9 @@ def render(
     if outline:
         lines = _reduce(draw_lines(avatar, buffer, base[:, :3], supersample), supersample, soft=True)
         small = small * (1 - lines[:, :, 3:]) + lines
-    image, mask = small[:, :, :3], small[:, :, 3:]
+    full = torch.zeros((height, width, 4), device=device)
+    full[top // supersample : bottom // supersample, left // supersample : right // supersample] = small
+    image, mask = full[:, :, :3], full[:, :, 3:]
     if background is not None:
         if isinstance(background, str):
             from .ground import soft_ground
@@ -117,13 +120,37 @@ def render(
     return image.clamp(0, 1).cpu().numpy(), mask[:, :, 0].cpu().numpy()
 
 
-def _reduce(image: torch.Tensor, factor: int, soft: bool = False) -> torch.Tensor:
-    """(H, W, K) → (H / factor, W / factor, K) by averaging; ``soft`` with a filter twice as wide, which hides the steps of thin lines."""
-    import torch
+def _window(camera: Camera, positions: np.ndarray, step: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the part of the picture that the figure and its lines touch, in whole multiples of ``step``."""
+    screen = camera.project(positions)[0][:, :2]
+    low, high = np.nanmin(screen, 0), np.nanmax(screen, 0)
+    size = np.array([camera.width, camera.height])
+    margin = 0.006 * camera.height + 4 * step
+    low = np.clip(np.floor((np.nan_to_num(low) - margin) / step) * step, 0, size - step)
+    high = np.clip(np.ceil((np.nan_to_num(high) + margin) / step) * step, low + step, size)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
-    planes = image.permute(2, 0, 1)[None]
-    pool = torch.nn.functional.avg_pool2d
-    if soft and factor > 1:
-        planes = pool(torch.nn.functional.pad(planes, (1, 1, 1, 1)), 2, 1)
-        planes = pool(planes, 2, 1)
-    return pool(planes, factor)[0].permute(1, 2, 0)
+
+def _reduce(image: torch.Tensor, factor: int, soft: bool = False) -> torch.Tensor:
+    """(H, W, K) → (H / factor, W / factor, K) by averaging; ``soft`` also reads one row and column around, which hides the steps of
+    thin lines."""
+    for axis in (0, 1):
+        size = image.shape[axis]
+        count = size // factor
+        parts = [image.narrow(axis, i, size - i)[_every(axis, factor)] for i in range(factor)]
+        total = parts[0].clone()
+        for part in parts[1:]:
+            total += part
+        if soft and factor > 1:
+            total *= 3
+            total.narrow(axis, 1, count - 1).add_(parts[-1].narrow(axis, 0, count - 1))
+            total.narrow(axis, 0, count - 1).add_(parts[0].narrow(axis, 1, count - 1))
+            total /= 3 * factor + 2
+        else:
+            total /= factor
+        image = total
+    return image
+
+
+def _every(axis: int, step: int) -> tuple[slice, ...]:
+    return (slice(None),) * axis + (slice(None, None, step),)

@@ -113,7 +113,10 @@ def shade(avatar: Avatar, buffer: GBuffer, base: torch.Tensor, light: tuple[floa
         normal = values[:, :3] / values[:, :3].norm(dim=1, keepdim=True).clamp(min=1e-9)
         shape = values[:, 3:6]
         lit = smoothstep(-0.07, 0.1, normal @ direction - 0.03)
-        lit = torch.minimum(lit, smoothstep(0.15, 0.85, shadows.lit(values[:, 6:], shape)))[:, None]
+        turned = torch.nonzero(lit > 0).squeeze(1)
+        reached = smoothstep(0.15, 0.85, shadows.lit(values[turned, 6:], shape[turned]))
+        lit[turned] = torch.minimum(lit[turned], reached)
+        lit = lit[:, None]
         color = base[part]
         dark = color * tint_of_face[buffer.raster.faces[part]]
         # the line between light and shade glows a little, as light through skin and hair
