@@ -28,13 +28,21 @@ def _avatar_files() -> list[str]:
     root = folder_paths.get_input_directory()
     found = []
     for folder, _, names in os.walk(os.path.join(root, "3d")):
-        found += [os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/") for name in names if name.lower().endswith(AVATAR_ENDINGS)]
+        found += [
+            os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
+            for name in names
+            if name.lower().endswith(AVATAR_ENDINGS)
+        ]
     return sorted(found)
 
 
 def _input_path(file: str) -> str:
     path = folder_paths.get_annotated_filepath(file)
-    allowed = (folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory())
+    allowed = (
+        folder_paths.get_input_directory(),
+        folder_paths.get_output_directory(),
+        folder_paths.get_temp_directory(),
+    )
     if not any(folder_paths.is_within_directory(folder, path) for folder in allowed):
         raise AvatarError(f"{file}: the file must be inside ComfyUI's input folder")
     return path
@@ -59,7 +67,9 @@ def _to_mesh(avatar: Avatar) -> Types.MESH:
 
     vertices, faces, uvs, texture = to_arrays(avatar)
     picture = None if texture is None else torch.from_numpy(texture.astype("float32") / 255)[None]
-    return Types.MESH(torch.from_numpy(vertices)[None], torch.from_numpy(faces)[None], torch.from_numpy(uvs)[None], texture=picture)
+    return Types.MESH(
+        torch.from_numpy(vertices)[None], torch.from_numpy(faces)[None], torch.from_numpy(uvs)[None], texture=picture
+    )
 
 
 class ChibiAvatarBase(io.ComfyNode):
@@ -92,16 +102,25 @@ class ChibiAvatarBase(io.ComfyNode):
                 ),
             ],
             outputs=[
-                ChibiAvatar.Output(display_name="avatar", tooltip="The avatar: mesh, rig, morphs, materials and paint."),
-                io.String.Output(display_name="report", tooltip="What was built, and what of the Character the 3D base could not follow."),
+                ChibiAvatar.Output(
+                    display_name="avatar", tooltip="The avatar: mesh, rig, morphs, materials and paint."
+                ),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="What was built, and what of the Character the 3D base could not follow.",
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, preset: str, texture_size: str = "2048", character: Character | str | dict | None = None) -> io.NodeOutput:
+    def execute(
+        cls, preset: str, texture_size: str = "2048", character: Character | str | dict | None = None
+    ) -> io.NodeOutput:
         from ..chibi_avatar.avatar.build import build_avatar
 
-        avatar = build_avatar(Character() if character is None else Character.coerce(character), preset, int(texture_size))
+        avatar = build_avatar(
+            Character() if character is None else Character.coerce(character), preset, int(texture_size)
+        )
         return io.NodeOutput(avatar, describe(avatar))
 
 
@@ -137,8 +156,14 @@ class ChibiAvatarLoad(io.ComfyNode):
                     advanced=True,
                     tooltip="Which of the file's textures Chibi Texture Bake paints, counted from 0. -1: the one that covers most of the surface.",
                 ),
-                io.File3DAny.Input("model_3d", optional=True, tooltip="A .vrm or .glb from another node; used instead of the file."),
-                io.Mesh.Input("mesh", optional=True, tooltip="A MESH from core nodes, to be painted and saved as GLB; used when there is no file."),
+                io.File3DAny.Input(
+                    "model_3d", optional=True, tooltip="A .vrm or .glb from another node; used instead of the file."
+                ),
+                io.Mesh.Input(
+                    "mesh",
+                    optional=True,
+                    tooltip="A MESH from core nodes, to be painted and saved as GLB; used when there is no file.",
+                ),
             ],
             outputs=[
                 ChibiAvatar.Output(display_name="avatar", tooltip="The avatar at rest, facing the front."),
@@ -164,7 +189,12 @@ class ChibiAvatarLoad(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, file: str, i_am_the_author: bool, paint_texture: int = -1, model_3d: Types.File3D | None = None, mesh: Types.MESH | None = None
+        cls,
+        file: str,
+        i_am_the_author: bool,
+        paint_texture: int = -1,
+        model_3d: Types.File3D | None = None,
+        mesh: Types.MESH | None = None,
     ) -> io.NodeOutput:
         from ..chibi_avatar.avatar.load import load_avatar, load_file
 
@@ -274,7 +304,9 @@ class ChibiAvatarExport(io.ComfyNode):
             picture = (thumbnail[0].clamp(0, 1).cpu().numpy() * 255 + 0.5).astype("uint8")
         exported = export_avatar(avatar, licence, platform, vrm_version, picture)
         saved = _save(exported, filename_prefix)
-        report = "\n".join([exported.report, "files:", *(f"  {os.path.join(item['subfolder'], item['filename'])}" for item in saved)])
+        report = "\n".join(
+            [exported.report, "files:", *(f"  {os.path.join(item['subfolder'], item['filename'])}" for item in saved)]
+        )
         return io.NodeOutput(
             Types.File3D(BytesIO(exported.glb), "glb"),
             Types.File3D(BytesIO(exported.main), "vrm" if exported.vrms else "glb"),

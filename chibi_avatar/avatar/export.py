@@ -92,16 +92,24 @@ def _export_source(avatar: Avatar, platform: str, version: str) -> Exported:
     data, notes = write_source(avatar)
     kind = avatar.source.kind
     versions = () if kind == "glb" else (kind,)
-    wanted = PLATFORMS[platform].versions if version == "auto" and platform in PLATFORMS else {"both": ("1.0", "0.x")}.get(version, (version,))
+    wanted = (
+        PLATFORMS[platform].versions
+        if version == "auto" and platform in PLATFORMS
+        else {"both": ("1.0", "0.x")}.get(version, (version,))
+    )
     if versions and version != "none" and kind not in wanted and wanted != ("auto",):
         notes.append(f"note: your file is VRM {kind} and stays so; only its pictures are changed")
-    notes.append("note: your file keeps its own title, author and licence; the fields of the export are not written into it")
+    notes.append(
+        "note: your file keeps its own title, author and licence; the fields of the export are not written into it"
+    )
     result = Exported(data, dict.fromkeys(versions, data))
     if 0 <= avatar.atlas < len(avatar.textures):
         pixels = avatar.textures[avatar.atlas].pixels
         result.atlas = encode_png(pixels) if pixels is not None else b""
     figures = _figures(avatar, len(data), versions)
-    result.report = "\n".join([_size_line(avatar, figures), *describe(avatar).splitlines()[1:], *notes, "platforms:", *table(figures)])
+    result.report = "\n".join(
+        [_size_line(avatar, figures), *describe(avatar).splitlines()[1:], *notes, "platforms:", *table(figures)]
+    )
     return result
 
 
@@ -134,7 +142,10 @@ def _fit_textures(avatar: Avatar, limit: int | None, notes: list[str]) -> Avatar
             height, width = texture.pixels.shape[:2]
             most = min(limit or MAX_TEXTURE, MAX_TEXTURE)
             if max(height, width) > most:
-                size = (max(1, round(width * most / max(height, width))), max(1, round(height * most / max(height, width))))
+                size = (
+                    max(1, round(width * most / max(height, width))),
+                    max(1, round(height * most / max(height, width))),
+                )
                 notes.append(f"note: texture {texture.name!r} was reduced from {width}x{height} to {size[0]}x{size[1]}")
                 texture = replace(texture, pixels=resize(texture.pixels, size), encoded=None, mime="image/png")
         textures.append(texture)
@@ -195,7 +206,9 @@ def _summary(avatar: Avatar, figures: Figures, licence: Licence) -> list[str]:
 
 def describe(avatar: Avatar) -> str:
     """A few readable lines about an avatar: size, rig, and the notes of whoever made it."""
-    sizes = ", ".join(f"{t.pixels.shape[1]}x{t.pixels.shape[0]}" for t in avatar.textures if t.pixels is not None) or "none"
+    sizes = (
+        ", ".join(f"{t.pixels.shape[1]}x{t.pixels.shape[0]}" for t in avatar.textures if t.pixels is not None) or "none"
+    )
     lines = [
         f"{avatar.name}: {avatar.heads:.1f} heads, {avatar.height:.2f} m, {len(avatar.mesh.faces)} triangles, "
         f"{len(avatar.joints)} joints, {len(avatar.mesh.morphs)} morphs, {len(avatar.springs)} spring chains, textures {sizes}"

@@ -279,7 +279,9 @@ def data_uri(uri: Any, where: str) -> bytes:
         raise GltfError(f"{where}: the base64 data is damaged: {error}") from error
 
 
-def _elements(data: memoryview, start: int, stride: int, count: int, width: int, dtype: np.dtype, where: str) -> np.ndarray:
+def _elements(
+    data: memoryview, start: int, stride: int, count: int, width: int, dtype: np.dtype, where: str
+) -> np.ndarray:
     size = width * dtype.itemsize
     stride = stride or size
     if stride < size or stride > 4096:
@@ -293,7 +295,9 @@ def _elements(data: memoryview, start: int, stride: int, count: int, width: int,
     return np.ascontiguousarray(rows).view(dtype)
 
 
-def accessor(container: Container, index: Any, where: str = "accessor", kinds: Sequence[str] = tuple(SHAPE)) -> np.ndarray:
+def accessor(
+    container: Container, index: Any, where: str = "accessor", kinds: Sequence[str] = tuple(SHAPE)
+) -> np.ndarray:
     """Accessor ``index`` as an array [count, components]; normalised integers become float32.
 
     ``kinds`` are the element types that the caller can use. Raises :class:`GltfError` for bad bounds, types or non-finite numbers.

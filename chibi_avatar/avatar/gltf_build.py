@@ -54,14 +54,21 @@ class Builder:
         index = rows.astype("<u2" if len(flat) <= 65535 else "<u4")
         entry["sparse"] = {
             "count": len(rows),
-            "indices": {"bufferView": self.view(index.tobytes()), "componentType": 5123 if index.itemsize == 2 else 5125},
+            "indices": {
+                "bufferView": self.view(index.tobytes()),
+                "componentType": 5123 if index.itemsize == 2 else 5125,
+            },
             "values": {"bufferView": self.view(np.ascontiguousarray(flat[rows]).tobytes())},
         }
         return self.add("accessors", entry)
 
     @staticmethod
     def _entry(flat: np.ndarray, kind: str, bounds: bool) -> dict[str, Any]:
-        entry: dict[str, Any] = {"componentType": _COMPONENT_OF[flat.dtype.newbyteorder("=").str[1:]], "count": len(flat), "type": kind}
+        entry: dict[str, Any] = {
+            "componentType": _COMPONENT_OF[flat.dtype.newbyteorder("=").str[1:]],
+            "count": len(flat),
+            "type": kind,
+        }
         if bounds:
             entry["min"] = [float(v) for v in flat.min(axis=0)]
             entry["max"] = [float(v) for v in flat.max(axis=0)]

@@ -7,7 +7,9 @@ import numpy as np
 from .model import Avatar, AvatarError, Joint, Material, Mesh, Texture
 
 
-def from_arrays(vertices: np.ndarray, faces: np.ndarray, uvs: np.ndarray | None, texture: np.ndarray | None, name: str = "mesh") -> Avatar:
+def from_arrays(
+    vertices: np.ndarray, faces: np.ndarray, uvs: np.ndarray | None, texture: np.ndarray | None, name: str = "mesh"
+) -> Avatar:
     """An unrigged Avatar: ``vertices`` (V, 3) metres Y up, ``faces`` (F, 3), ``uvs`` (V, 2), ``texture`` (H, W, 3) uint8.
 
     It can be guided, painted and exported as GLB; without bones it cannot be a VRM. Missing UVs need xatlas. Raises :class:`AvatarError`.

@@ -43,7 +43,9 @@ class Licence:
     def __post_init__(self) -> None:
         for name, options in _OPTIONS.items():
             if getattr(self, name) not in options:
-                raise AvatarError(f"licence: {name} is one of {', '.join(options)}; got {str(getattr(self, name))[:40]!r}")
+                raise AvatarError(
+                    f"licence: {name} is one of {', '.join(options)}; got {str(getattr(self, name))[:40]!r}"
+                )
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, str):
@@ -136,7 +138,11 @@ def read_terms(document: Mapping[str, Any]) -> Terms:
         if isinstance(extension, Mapping):
             meta = extension.get("meta")
             meta = meta if isinstance(meta, Mapping) else {}
-            lines = [f"{label}: {_shown(meta[name])}" for name, label in names.items() if meta.get(name) not in (None, "", [])]
+            lines = [
+                f"{label}: {_shown(meta[name])}"
+                for name, label in names.items()
+                if meta.get(name) not in (None, "", [])
+            ]
             return Terms(tuple(lines), bool(gate(meta)))
     asset = document.get("asset")
     notice = asset.get("copyright") if isinstance(asset, Mapping) else None

@@ -135,7 +135,11 @@ def _expressions0(
             name = preset = "surprised"
         out.append(Expression(name, preset, weights, is_binary=group.get("isBinary") is True))
     offset = _mapping(_mapping(extension.get("firstPerson")).get("firstPersonBoneOffset"))
-    look = (-_number(offset.get("x"), 0.0), _number(offset.get("y"), 0.06), _number(offset.get("z"), 0.0)) if offset else None
+    look = (
+        (-_number(offset.get("x"), 0.0), _number(offset.get("y"), 0.06), _number(offset.get("z"), 0.0))
+        if offset
+        else None
+    )
     return out, look
 
 
@@ -150,7 +154,9 @@ def read_colliders_and_springs(
     return [], []
 
 
-def _springs1(extension: Mapping[str, Any], joint_of: dict[int, int], parents: list[int]) -> tuple[list[Collider], list[SpringChain]]:
+def _springs1(
+    extension: Mapping[str, Any], joint_of: dict[int, int], parents: list[int]
+) -> tuple[list[Collider], list[SpringChain]]:
     colliders: list[Collider] = []
     place: dict[int, int] = {}
     for index, entry in enumerate(_list(extension.get("colliders"))[: MAX_CHAINS * 4]):
@@ -162,7 +168,9 @@ def _springs1(extension: Mapping[str, Any], joint_of: dict[int, int], parents: l
             continue
         place[index] = len(colliders)
         tail = _vector(form.get("tail")) if "capsule" in shape else None
-        colliders.append(Collider(joint_of[node], _vector(form.get("offset")), max(_number(form.get("radius"), 0.0), 0.0), tail))
+        colliders.append(
+            Collider(joint_of[node], _vector(form.get("offset")), max(_number(form.get("radius"), 0.0), 0.0), tail)
+        )
     groups = [
         [place[c] for c in _list(_mapping(group).get("colliders")) if isinstance(c, int) and c in place]
         for group in _list(extension.get("colliderGroups"))[: MAX_CHAINS * 4]
@@ -207,7 +215,9 @@ def _descends(joints: list[int], parents: list[int]) -> bool:
     return True
 
 
-def _springs0(extension: Mapping[str, Any], joint_of: dict[int, int], parents: list[int]) -> tuple[list[Collider], list[SpringChain]]:
+def _springs0(
+    extension: Mapping[str, Any], joint_of: dict[int, int], parents: list[int]
+) -> tuple[list[Collider], list[SpringChain]]:
     colliders: list[Collider] = []
     groups: list[list[int]] = []
     for entry in _list(extension.get("colliderGroups"))[:MAX_CHAINS]:
@@ -219,7 +229,9 @@ def _springs0(extension: Mapping[str, Any], joint_of: dict[int, int], parents: l
                 offset = _mapping(_mapping(sphere).get("offset"))
                 x, y, z = (_number(offset.get(axis), 0.0) for axis in "xyz")
                 members.append(len(colliders))
-                colliders.append(Collider(joint_of[node], (-x, y, z), max(_number(_mapping(sphere).get("radius"), 0.0), 0.0)))
+                colliders.append(
+                    Collider(joint_of[node], (-x, y, z), max(_number(_mapping(sphere).get("radius"), 0.0), 0.0))
+                )
         groups.append(members)
     children: dict[int, list[int]] = {}
     for joint, parent in enumerate(parents):

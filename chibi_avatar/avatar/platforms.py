@@ -127,10 +127,18 @@ def problems(figures: Figures, platform: Platform) -> list[str]:
     for limit in platform.limits:
         value = measure(figures, limit.figure)
         if value > limit.most:
-            label = limit.figure.replace("texture_mb_pc", "texture memory").replace("texture_mb_mobile", "texture memory")
+            label = limit.figure.replace("texture_mb_pc", "texture memory").replace(
+                "texture_mb_mobile", "texture memory"
+            )
             unit = f" {limit.unit}" if limit.unit else ""
-            out.append(f"{label.replace('_', ' ')} {value:.4g}{unit} > {limit.most:g}{unit}")
+            out.append(
+                f"{label.replace('_', ' ').replace(' mb', '')} {_shown(value)}{unit} > {_shown(limit.most)}{unit}"
+            )
     return out
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
 
 
 def table(figures: Figures) -> list[str]:

@@ -26,7 +26,13 @@ BONES = {  # bone: (parent, position)
     "rightLowerArm": ("rightUpperArm", (-0.20, 0.53, 0)),
     "rightHand": ("rightLowerArm", (-0.30, 0.53, 0)),
 }
-TIPS = {"head": (0, 0.95, 0), "leftFoot": (0.06, 0.02, 0.08), "rightFoot": (-0.06, 0.02, 0.08), "leftHand": (0.36, 0.53, 0), "rightHand": (-0.36, 0.53, 0)}
+TIPS = {
+    "head": (0, 0.95, 0),
+    "leftFoot": (0.06, 0.02, 0.08),
+    "rightFoot": (-0.06, 0.02, 0.08),
+    "leftHand": (0.36, 0.53, 0),
+    "rightHand": (-0.36, 0.53, 0),
+}
 RADII = {"head": 0.2, "hips": 0.09, "spine": 0.085, "chest": 0.08}
 TAIL = ((0, 0.85, -0.2), (0, 0.7, -0.26), (0, 0.5, -0.28))
 RING, STACK = 10, 6
@@ -45,7 +51,11 @@ def _capsule(a: np.ndarray, b: np.ndarray, radius: float) -> tuple[np.ndarray, n
     around = np.cos(u)[:, None] * side + np.sin(u)[:, None] * up
     normals = (-np.cos(t)[:, None, None] * axis + np.sin(t)[:, None, None] * around[None]).reshape(-1, 3)
     half = length / 2 + radius * 0.3
-    points = (a + b) / 2 + np.concatenate([normals @ axis[:, None] * half]).reshape(-1, 1) * axis + (normals - (normals @ axis)[:, None] * axis) * radius
+    points = (
+        (a + b) / 2
+        + np.concatenate([normals @ axis[:, None] * half]).reshape(-1, 1) * axis
+        + (normals - (normals @ axis)[:, None] * axis) * radius
+    )
     faces = []
     for i in range(STACK):
         for j in range(RING):
