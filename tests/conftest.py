@@ -25,11 +25,9 @@ def _load_package(name: str, folder: Path) -> None:
     spec.loader.exec_module(module)
 
 
-for _name in ("chibi_avatar", "tools"):
-    if _name not in sys.modules and (ROOT / _name / "__init__.py").is_file():
-        _load_package(_name, ROOT / _name)
-
-pytest_plugins: list[str] = []
+for _name, _folder in (("chibi_avatar", "chibi_avatar"), ("tools", "tools"), ("chibi_testing", "tests/support")):
+    if _name not in sys.modules and (ROOT / _folder / "__init__.py").is_file():
+        _load_package(_name, ROOT / _folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -83,3 +81,60 @@ def wheel_model():
     from chibi_avatar.setup.wheel_models import member
 
     return member
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real Chromium with software WebGL, one for each test file."""
+    from playwright.sync_api import sync_playwright
+
+    from chibi_avatar.setup import browser as chromium
+
+    executable = chromium.ensure()
+    with sync_playwright() as playwright:
+        instance = playwright.chromium.launch(
+            executable_path=str(executable), args=list(chromium.ARGUMENTS), env=chromium.launch_environment(executable)
+        )
+        yield instance
+        instance.close()
+
+
+@pytest.fixture
+def page(browser):
+    """An empty browser page of 1600 by 1000 pixels, with storage of its own."""
+    context = browser.new_context(viewport={"width": 1600, "height": 1000}, locale="en-US")
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(params=["classic", "nodes2"])
+def frontend(request, page, server):
+    """ComfyUI's page (see tests/support/frontend.py), once drawn the classic way and once with Nodes 2.0."""
+    from chibi_testing.frontend import Frontend
+
+    return Frontend(page, server, request.param)
+
+
+@pytest.fixture(scope="session")
+def node_modules(root) -> Path:
+    """The ``node_modules`` with gltf-validator, three and @pixiv/three-vrm (tests/js/package.json)."""
+    from chibi_avatar.setup import node_packages
+
+    return node_packages.ensure(root / "tests" / "js")
+
+
+@pytest.fixture(scope="session")
+def run_node(node_modules):
+    """``run_node(script, *arguments, stdin=b"") -> bytes``: run a Node script that can ``require`` those packages; its stdout."""
+    import subprocess
+
+    from chibi_avatar.setup import node_packages
+
+    def run(script: Path, *arguments: str, stdin: bytes = b"") -> bytes:
+        command = [node_packages.node(), str(script), *arguments]
+        env = node_packages.node_environment(node_modules)
+        done = subprocess.run(command, input=stdin, capture_output=True, timeout=300, env=env, check=False)
+        assert done.returncode == 0, done.stderr.decode("utf-8", "replace")[-4000:]
+        return done.stdout
+
+    return run

@@ -90,11 +90,14 @@ def _springs(made: base.Assembly) -> tuple[list[Collider], list[SpringChain]]:
         Collider(number["chest"], (0.0, 0.02, 0.0), 0.075 * girth, tail=(0.0, float(position["neck"][1] - position["chest"][1]) - 0.03, 0.0)),
         Collider(number["hips"], (0.0, 0.0, 0.0), 0.090 * girth, tail=(0.0, float(position["chest"][1] - position["hips"][1]), 0.0)),
     ]
+    for side in ("left", "right"):
+        shin = position[f"{side}LowerLeg"] - position[f"{side}UpperLeg"]
+        colliders.append(Collider(number[f"{side}UpperLeg"], (0.0, 0.0, 0.0), 0.050 * girth, tail=tuple(float(v) for v in shin)))
     springs = []
     for about, joints in made.chains:
         springs.append(
             SpringChain(
-                about["name"], joints, about["stiffness"], about["gravity"], about["drag"], about["radius"], [0, 1, 2] if about["parent"] == "head" else [2]
+                about["name"], joints, about["stiffness"], about["gravity"], about["drag"], about["radius"], [0, 1, 2] if about["parent"] == "head" else [3, 4]
             )
         )
     return colliders, springs

@@ -45,6 +45,21 @@ def _edges(face: np.ndarray, away: np.ndarray, slope: np.ndarray, part: np.ndarr
     return np.flatnonzero(outer), np.flatnonzero(inner)
 
 
+def _geometry_edges(avatar: Avatar, buffer: GBuffer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Outer and inner edge pixels (flat indices), and metres from the eye (H, W), infinite on the background."""
+    import torch
+
+    raster, camera = buffer.raster, buffer.camera
+    away = raster.image(buffer.at(buffer.away[:, None])[:, 0], np.inf).cpu().numpy()
+    normal = buffer.at(buffer.normals)
+    facing = (normal @ torch.tensor(camera.axes[2], dtype=torch.float32, device=normal.device)).abs().clamp(0.05, 1)
+    slope = raster.image(camera.pixel * torch.sqrt(1 - facing * facing) / facing, 0.0).cpu().numpy()
+    parts = np.append(avatar.mesh.face_part, -1)
+    face = raster.face.cpu().numpy()
+    outer, inner = _edges(face, away, slope, parts[face], camera.extent * 0.006)
+    return outer, inner, away
+
+
 def draw_lines(avatar: Avatar, buffer: GBuffer, base: torch.Tensor, picture: torch.Tensor, supersample: int) -> torch.Tensor:
     """Composite lines over premultiplied RGBA ``picture`` (H, W, 4); ``base`` (C, 3) are unlit colours of the covered pixels."""
     import torch
@@ -54,12 +69,7 @@ def draw_lines(avatar: Avatar, buffer: GBuffer, base: torch.Tensor, picture: tor
     raster, camera = buffer.raster, buffer.camera
     height, width = raster.height, raster.width
     face = raster.face.cpu().numpy()
-    away = raster.image(buffer.at(buffer.away[:, None])[:, 0], np.inf).cpu().numpy()
-    normal = buffer.at(buffer.normals)
-    facing = (normal @ torch.tensor(camera.axes[2], dtype=torch.float32, device=normal.device)).abs().clamp(0.05, 1)
-    slope = raster.image(camera.pixel * torch.sqrt(1 - facing * facing) / facing, 0.0).cpu().numpy()
-    parts = np.append(avatar.mesh.face_part, -1)
-    outer, inner = _edges(face, away, slope, parts[face], camera.extent * 0.006)
+    outer, inner, away = _geometry_edges(avatar, buffer)
     colors = raster.image(base)
     out = picture.clone()
     for edges, fraction, outside in ((inner, INNER, False), (outer, OUTER, True)):
@@ -94,3 +104,32 @@ def draw_lines(avatar: Avatar, buffer: GBuffer, base: torch.Tensor, picture: tor
         under = flat[ring]
         flat[ring] = torch.cat([under[:, :3] * (1 - alpha) + line * alpha, under[:, 3:] * (1 - alpha) + alpha], 1)
     return out
+
+
+def line_art(avatar: Avatar, buffer: GBuffer, base: torch.Tensor) -> torch.Tensor:
+    """White lines on black (H, W) 0..1: silhouette, folds and part borders of the shape, and the strong edges of the paint."""
+    import torch
+    from scipy.ndimage import gaussian_filter, maximum_filter
+
+    raster = buffer.raster
+    outer, inner, _ = _geometry_edges(avatar, buffer)
+    lines = np.zeros((raster.height, raster.width), np.float32)
+    lines.ravel()[outer] = 1.0
+    lines.ravel()[inner] = 0.9
+    rows = np.flatnonzero((raster.face >= 0).any(1).cpu().numpy())
+    if len(rows):
+        band = slice(int(rows[0]), int(rows[-1]) + 1)
+        tone = raster.image(base @ base.new_tensor([0.35, 0.45, 0.2])).cpu().numpy()[band]
+        inside = raster.face.cpu().numpy()[band] >= 0
+        edge = np.zeros_like(tone)
+        for axis in (0, 1):
+            step = np.abs(np.diff(tone, axis=axis))
+            pair = inside[1:] & inside[:-1] if axis == 0 else inside[:, 1:] & inside[:, :-1]
+            target = edge[1:] if axis == 0 else edge[:, 1:]
+            np.maximum(target, step * pair, out=target)
+        np.maximum(lines[band], np.clip((edge - 0.05) * 6, 0, 0.85), out=lines[band])
+    width = max(1, round(raster.height / 640))
+    if width > 1:
+        lines = maximum_filter(lines, width)
+    lines = np.clip(gaussian_filter(lines, 0.45 * width) * 1.35, 0, 1)
+    return torch.as_tensor(lines, device=raster.face.device)

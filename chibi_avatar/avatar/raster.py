@@ -7,6 +7,7 @@ triangles that share an edge compute the same number and neither overlap nor lea
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-FRAGMENTS = 3_000_000  # fragments handled at once: bounds memory to about 150 MB
+CHUNK = 1 << 17  # pixels or fragments handled at once on the CPU: what fits the cache; bigger pieces are several times slower
 _DEPTH_STEPS = (1 << 30) - 1
 
 
@@ -38,10 +39,16 @@ class Raster:
 
     def interpolate(self, values: torch.Tensor, triangles: torch.Tensor) -> torch.Tensor:
         """Vertex ``values`` (V, K) at the covered pixels: (C, K) float32. ``triangles`` is (F, 3)."""
-        corners = triangles[self.faces]
-        out = values[corners[:, 0]] * self.bary[:, :1]
-        out += values[corners[:, 1]] * self.bary[:, 1:2]
-        out += values[corners[:, 2]] * self.bary[:, 2:]
+        import torch
+
+        width = values.shape[1]
+        table = values[triangles].reshape(len(triangles), 3 * width)  # one row to fetch per pixel instead of three
+        out = torch.empty((len(self.faces), width), dtype=values.dtype, device=values.device)
+        for part in chunks(len(self.faces), out.device):
+            corners = torch.index_select(table, 0, self.faces[part])
+            bary = self.bary[part]
+            piece = torch.mul(corners[:, :width], bary[:, :1], out=out[part])
+            piece.addcmul_(corners[:, width : 2 * width], bary[:, 1:2]).addcmul_(corners[:, 2 * width :], bary[:, 2:])
         return out
 
     def image(self, values: torch.Tensor, fill: float = 0.0) -> torch.Tensor:
@@ -53,6 +60,13 @@ class Raster:
         return flat.reshape(self.height, self.width, *values.shape[1:])
 
 
+def chunks(count: int, device: torch.device, size: int = CHUNK) -> Iterator[slice]:
+    """Slices that cover ``range(count)``: pieces of ``size`` on the CPU, large ones on a GPU."""
+    size = size if device.type == "cpu" else size * 64
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
 def _expand(counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """For counts (n,): the index of each element's group, and its rank inside the group."""
     import torch
@@ -62,7 +76,7 @@ def _expand(counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     marks = torch.zeros(total + 1, dtype=torch.int64, device=counts.device)
     marks.scatter_add_(0, ends, torch.ones_like(ends))
     group = torch.cumsum(marks[:total], 0)
-    rank = torch.arange(total, device=counts.device) - (ends - counts)[group]
+    rank = torch.arange(total, device=counts.device).sub_(torch.index_select(ends - counts, 0, group))
     return group, rank
 
 
@@ -91,19 +105,18 @@ def _spans(corners: torch.Tensor, width: int, height: int) -> tuple[torch.Tensor
     return triangle, row, first, end
 
 
-def _barycentric(corners: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Coordinates (N, 3) float64 of points in triangles ``corners`` (N, 3, 2)."""
+def _planes(corners: torch.Tensor) -> torch.Tensor:
+    """Second and third barycentric coordinate as planes over the picture: (T, 6) float64 [x, y, 1] twice, for ``corners`` (T, 3, 2)."""
     import torch
 
     ax, ay = corners[:, 0, 0], corners[:, 0, 1]
     bx, by = corners[:, 1, 0] - ax, corners[:, 1, 1] - ay
     cx, cy = corners[:, 2, 0] - ax, corners[:, 2, 1] - ay
     area = bx * cy - by * cx
-    area = torch.where(area == 0, torch.ones_like(area), area)
-    px, py = x - ax, y - ay
-    b = (px * cy - py * cx) / area
-    c = (bx * py - by * px) / area
-    return torch.stack([1 - b - c, b, c], 1)
+    scale = 1 / torch.where(area == 0, torch.ones_like(area), area)
+    b = cy * scale, -cx * scale
+    c = -by * scale, bx * scale
+    return torch.stack([*b, -(ax * b[0] + ay * b[1]), *c, -(ax * c[0] + ay * c[1])], 1)
 
 
 def rasterize(
@@ -155,33 +168,50 @@ def rasterize(
         grad_y = (d2 * e1[:, 0] - d1 * e2[:, 0]) / det
         floor, ceiling = depth.amin(1), depth.amax(1)
         triangle, row, first, end = _spans(corners[:, :, :2], width, height)
-        counts = (end - first).clamp(min=0)
-        # depth along a span: value at column 0 of the row, plus gradient times column
+        filled = torch.nonzero(end > first).squeeze(1)
+        triangle, row, first, end = (item[filled] for item in (triangle, row, first, end))
+        counts = end - first
+        # depth at both ends of each span, kept inside the triangle's own range, then linear between
         base = depth[triangle, 0] + (row + 0.5 - origin[triangle, 1]) * grad_y[triangle]
         base += (0.5 - origin[triangle, 0]) * grad_x[triangle]
+        floor, ceiling = depth.amin(1)[triangle], depth.amax(1)[triangle]
+        start_depth = torch.minimum(torch.maximum(base + first * grad_x[triangle], floor), ceiling)
+        end_depth = torch.minimum(torch.maximum(base + (end - 1) * grad_x[triangle], floor), ceiling)
+        slope = (end_depth - start_depth) / (counts - 1).clamp(min=1)
+        place = torch.stack([row * width + first, chosen[triangle]], 1)
+        ramp = torch.stack([start_depth, slope], 1)
         total = torch.cumsum(counts, 0)
-        pieces = int(total[-1]) // FRAGMENTS + 1 if len(total) else 0
-        cuts = torch.searchsorted(total, torch.arange(1, pieces, device=device) * FRAGMENTS).tolist()
+        size = CHUNK if device.type == "cpu" else CHUNK * 64
+        pieces = int(total[-1]) // size + 1 if len(total) else 0
+        cuts = torch.searchsorted(total, torch.arange(1, pieces, device=device) * size).tolist()
         for start, stop in zip([0, *cuts], [*cuts, len(counts)], strict=True):
             if stop <= start:
                 continue
             span, rank = _expand(counts[start:stop])
-            span += start
-            column = first[span] + rank
-            owner = triangle[span]
-            value = base[span] + column * grad_x[owner]
-            value = torch.minimum(torch.maximum(value, floor[owner]), ceiling[owner])
-            key = (value.round().long() << 32) | chosen[owner]
-            buffer.scatter_reduce_(0, row[span] * width + column, key, "amin")
+            where = torch.index_select(place[start:stop], 0, span)
+            value = torch.index_select(ramp[start:stop], 0, span)
+            key = torch.addcmul(value[:, 0], value[:, 1], rank.double()).round_().long()
+            key <<= 32
+            key |= where[:, 1]
+            buffer.scatter_reduce_(0, rank.add_(where[:, 0]), key, "amin")
     pixels = torch.nonzero(buffer != empty).squeeze(1)
     faces = buffer[pixels] & 0xFFFFFFFF
-    x, y = (pixels % width).double() + 0.5, torch.div(pixels, width, rounding_mode="floor").double() + 0.5
-    bary = _barycentric(points[:, :2][triangles[faces]], x, y)
-    if inverse_depth is not None:
-        scale = torch.as_tensor(inverse_depth, device=device).double()
-        bary = bary * scale[triangles[faces]]
-    bary = bary.clamp(min=0)
-    bary = bary / bary.sum(1, keepdim=True)
+    planes = _planes(points[:, :2][triangles])
+    weights = None if inverse_depth is None else torch.as_tensor(inverse_depth, device=device).double()[triangles]
+    bary = torch.empty((len(pixels), 3), dtype=torch.float32, device=device)
+    for part in chunks(len(pixels), device):
+        pixel, owner = pixels[part], faces[part]
+        x = (pixel % width).double().add_(0.5)
+        y = torch.div(pixel, width, rounding_mode="floor").double().add_(0.5)
+        plane = torch.index_select(planes, 0, owner)
+        exact = torch.empty((len(pixel), 3), dtype=torch.float64, device=device)
+        exact[:, 1] = (plane[:, 0] * x).add_(plane[:, 1] * y).add_(plane[:, 2])
+        exact[:, 2] = (plane[:, 3] * x).add_(plane[:, 4] * y).add_(plane[:, 5])
+        exact[:, 0] = 1 - exact[:, 1] - exact[:, 2]
+        if weights is not None:
+            exact *= torch.index_select(weights, 0, owner)
+        exact.clamp_(min=0)
+        bary[part] = exact / exact.sum(1, keepdim=True)
     face = torch.full((height * width,), -1, dtype=torch.int32, device=device)
     face[pixels] = faces.int()
-    return Raster(face.reshape(height, width), pixels, faces, bary.float())
+    return Raster(face.reshape(height, width), pixels, faces, bary)

@@ -53,7 +53,7 @@ def ensure(level: str) -> Path:
         if is_ready(level):
             return python
         if level != "test" or not is_ready("runtime"):
-            _make_venv(target)
+            _make_venv(target, needed=12 if level in LEVELS else 1)
         with Progress(f"Installing {_count(level)} pinned packages for {level!r} (once)") as progress:
             started = time.monotonic()
             _install(python, level, progress)
@@ -68,10 +68,10 @@ def _count(level: str) -> int:
     return len({line.split("==")[0] for line in paths.lock_file(level).read_text(encoding="utf-8").splitlines() if "==" in line})
 
 
-def _make_venv(target: Path) -> None:
+def _make_venv(target: Path, needed: int) -> None:
     if sys.version_info < (3, 10):
         raise SetupError(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]} ({sys.executable}).")
-    needed, free = 12, shutil.disk_usage(target.parent).free / 1e9
+    free = shutil.disk_usage(target.parent).free / 1e9
     if free < needed:
         raise SetupError(
             f"{target.parent} has {free:.0f} GB free; the environment needs {needed} GB. "

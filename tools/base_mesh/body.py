@@ -51,7 +51,7 @@ def trunk_weights(p: np.ndarray) -> dict[str, np.ndarray]:
     chest = smoothstep(0.350, 0.440, y)
     neck = smoothstep(0.548, 0.585, y)
     head = smoothstep(0.588, 0.615, y)
-    thigh = 0.62 * smoothstep(0.305, 0.232, y)
+    thigh = 0.58 * smoothstep(0.345, 0.225, y)
     left = thigh * smoothstep(-0.045, 0.045, x)
     right = thigh * smoothstep(0.045, -0.045, x)
     arm = 0.45 * smoothstep(0.040, 0.100, np.abs(x)) * smoothstep(0.47, 0.53, y) * (1 - neck)
@@ -71,8 +71,8 @@ def trunk_weights(p: np.ndarray) -> dict[str, np.ndarray]:
 def arm_weights(p: np.ndarray) -> dict[str, np.ndarray]:
     """Left arm by x; the shoulder ramp is as long as the arm is thick, so that lowering the arm stretches little."""
     x = p[:, 0]
-    upper = smoothstep(0.048, 0.150, x)
-    lower = smoothstep(0.150, 0.214, x)
+    upper = smoothstep(0.028, 0.180, x)
+    lower = smoothstep(0.142, 0.222, x)
     hand = smoothstep(0.245, 0.280, x)
     return {
         "leftShoulder": 0.5 * (1 - upper), "chest": 0.5 * (1 - upper),
@@ -85,7 +85,7 @@ def arm_weights(p: np.ndarray) -> dict[str, np.ndarray]:
 def leg_weights(p: np.ndarray) -> dict[str, np.ndarray]:
     """Left leg by height."""
     y = p[:, 1]
-    upper = smoothstep(0.305, 0.205, y)
+    upper = smoothstep(0.345, 0.185, y)
     lower = smoothstep(0.188, 0.118, y)
     foot = smoothstep(0.070, 0.034, y)
     return {
@@ -99,7 +99,7 @@ def leg_weights(p: np.ndarray) -> dict[str, np.ndarray]:
 def skirt_weights(p: np.ndarray) -> dict[str, np.ndarray]:
     """Skirts follow the hips at the waist and both thighs, softly shared across the middle, further down."""
     x, y = p[:, 0], p[:, 1]
-    leg = 0.80 * smoothstep(0.30, 0.17, y)
+    leg = 0.80 * smoothstep(0.37, 0.13, y)
     left = smoothstep(-0.10, 0.10, x)
     spine = smoothstep(0.275, 0.345, y)
     chest = smoothstep(0.350, 0.440, y)

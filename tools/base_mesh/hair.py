@@ -173,7 +173,7 @@ class Builder:
         p = np.asarray(path, float)
         chain = to_world(spline(p, joints + 1))
         label = f"{name}_left" if pair else name
-        weights = _chain_weights(label, chain)
+        weights = chain_weights(label, chain)
         before = len(self.piece.grids)
         side = np.array([0.0, 0.0, -1.0]) if out is None else out
         self.lock(p, width, thick, out=side, profile=profile, kind=kind, weights=weights, stations=15, around=15)
@@ -197,7 +197,7 @@ class Builder:
         p = np.asarray(path, float)
         chain = to_world(spline(p, joints + 1))
         label = f"{name}_left" if pair else name
-        weights = _chain_weights(label, chain)
+        weights = chain_weights(label, chain)
         before = len(self.piece.grids)
         q = spline(p, lobes * 2 + 3)
         _, side_v, out_v = _frame(q, np.array([0.0, 0.0, -1.0]))
@@ -258,7 +258,7 @@ def _frame(q: np.ndarray, up: np.ndarray):
     return frames(q, up)
 
 
-def _chain_weights(label: str, chain: np.ndarray):
+def chain_weights(label: str, chain: np.ndarray):
     """Weights along a spring chain: joint i moves what lies between points i and i + 1, softly; the root is fixed to the head."""
 
     def weigh(p: np.ndarray) -> dict[str, np.ndarray]:

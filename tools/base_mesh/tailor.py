@@ -104,15 +104,20 @@ class Tailor:
             out = g * np.array([1.0, 0.0, 1.0])
             out /= np.linalg.norm(out, axis=2, keepdims=True) + 1e-9
             g = g + out * (depth * (saw[None] - 0.5) * 2 * s[:, None] ** 0.7)[..., None]
-        g = _rolled(g, 0.010)
-
+        inside = g[[rows * 2 // 3, rows // 3, 0]]  # a lining, for when the skirt is lifted
+        middle = inside.mean(1, keepdims=True) * np.array([0.0, 1.0, 1.0])
+        inside = middle + (inside - middle) * np.array([0.93, 1.0, 0.93])
+        outside = g
+        g = np.concatenate([_rolled(g, 0.010), inside])
+        weights = self._swing(top, hem, float(w[-1] + flare))
+        flip = _outwards(outside)
         if trim:  # a second colour along the hem: its own strip, so that it can be painted and baked cleanly
-            cut = int(np.searchsorted(-y, -(hem + trim))) - 1
-            self.piece.add(g[: cut + 1], self.zone(zone), body.skirt_weights, wrap=True, flip=False, smooth="skirt")
-            self.piece.add(g[cut:], self.zone(2), body.skirt_weights, wrap=True, flip=False, smooth="skirt")
-            self.piece.grids[-1].flip = self.piece.grids[-2].flip = _outwards(g)
+            cut = int(np.searchsorted(-outside[:, :, 1].mean(1), -(hem + trim))) - 1
+            self.piece.add(g[: cut + 1], self.zone(zone), weights, wrap=True, flip=flip, smooth="skirt")
+            self.piece.add(g[cut : rows + 3], self.zone(2), weights, wrap=True, flip=flip, smooth="skirt")
         else:
-            self.piece.add(g, self.zone(zone), body.skirt_weights, wrap=True)
+            self.piece.add(g[: rows + 3], self.zone(zone), weights, wrap=True, flip=flip)
+        self.piece.add(g[rows + 2 :], self.zone(3), weights, wrap=True, flip=flip, density=0.4)
         if band:
             self.band(top + 0.004, 0.026, 0.013, band)
         under = Tailor(self.piece.name, 0)
@@ -121,6 +126,29 @@ class Tailor:
         self.piece.grids += under.piece.grids
         self.piece.hides = (*self.piece.hides, *under.piece.hides)
 
+
+    def _swing(self, top: float, hem: float, radius: float):
+        """Skirt weights with four spring chains (front, back, left, right) that share in the lower part."""
+        names = (("skirt_front", 0.0, 0.0, 1.0), ("skirt_left", np.pi / 2, 1.0, 0.0), ("skirt_back", np.pi, 0.0, -1.0), ("skirt_right", -np.pi / 2, -1.0, 0.0))
+        root = min(top, 0.32)
+        for name, _, x, z in names:
+            start, end = np.array([x * 0.095, root, z * 0.085]), np.array([x * radius, hem, z * radius * 0.92])
+            self.chain(name, "hips", [start, (start + end) / 2, end], stiffness=1.6, gravity=0.02, drag=0.5, radius=0.012)
+
+        def weights(p: np.ndarray) -> dict[str, np.ndarray]:
+            down = smoothstep(root - 0.02, hem, p[:, 1])
+            share = 0.42 * down
+            out = {bone: w * (1 - share) for bone, w in body.skirt_weights(p).items()}
+            around = np.arctan2(p[:, 0], p[:, 2])
+            lower = smoothstep(0.35, 0.95, down)
+            for name, at, _, _ in names:
+                gap = np.abs((around - at + np.pi) % (2 * np.pi) - np.pi)
+                near = share * smoothstep(np.pi / 2, 0.0, gap)
+                out[f"{name}_0"] = near * (1 - lower)
+                out[f"{name}_1"] = near * lower
+            return out
+
+        return weights
 
     def band(self, y: float, height: float, ease: float, zone: int = 2, weights=body.trunk_weights) -> None:
         """A belt, sash or waistband around the trunk, centred at ``y``."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .hair import chain_weights
 from .head import to_world
 from .loft import Chain, Piece, keyed, spline, tube
 from .tailor import Tailor, _ring_tube
@@ -159,16 +160,20 @@ def hat_straw(m: Maker) -> None:
 def _animal_ear(m: Maker, root, tip, width: float, thick: float, keys, lean=(0.25, 0.0, 1.0), bend=(0, 0, 0)) -> None:
     r, t = np.asarray(root, float), np.asarray(tip, float)
     mid = (r + t) / 2 + np.asarray(bend, float)
+    joints = to_world(spline([r, mid, t], 3))
+    weights = chain_weights("ear_left", joints)
     p = spline([r, mid, t], m.n(9, 6))
     s = np.linspace(0, 1, len(p))
     w = keyed(keys, s)
-    m.put(tube(p, width * w, thick * w**0.8, up=lean, around=m.n(10, 7)), 1, pair=True, wrap=True)
+    m.put(tube(p, width * w, thick * w**0.8, up=lean, around=m.n(10, 7)), 1, weights, pair=True, wrap=True)
     # the inside, a touch in front
     q = spline([r + (mid - r) * 0.25, mid * 0.98 + r * 0.02, r + (t - r) * 0.90], m.n(7, 5))
     lean_v = np.asarray(lean, float) / np.linalg.norm(lean)
     q = q + lean_v * thick * 0.62
     v = keyed(keys, np.linspace(0.12, 0.97, len(q)))
-    m.put(tube(q, width * 0.62 * v, thick * 0.55 * v**0.8, up=lean, around=m.n(8, 6)), 2, pair=True, wrap=True)
+    m.put(tube(q, width * 0.62 * v, thick * 0.55 * v**0.8, up=lean, around=m.n(8, 6)), 2, weights, pair=True, wrap=True)
+    m.piece.chains.append(Chain("ear_left", "head", joints, stiffness=2.5, gravity=0.0, drag=0.5, radius=0.02))
+    m.piece.mirror_chains()
 
 
 def animal_ears_cat(m: Maker) -> None:
@@ -234,9 +239,7 @@ def wings(m: Maker) -> None:
 def _tail(m: Maker, path, radius, tip: float) -> None:
     p = np.asarray(path, float)
     joints = spline(p, 5)
-    from .hair import _chain_weights
-
-    inner = _chain_weights("tail", joints)
+    inner = chain_weights("tail", joints)
 
     def weights(q: np.ndarray) -> dict[str, np.ndarray]:
         out = inner(q)
