@@ -220,11 +220,27 @@ class ChibiAvatarExport(io.ComfyNode):
                 "Save the avatar as VRM 1.0 and/or 0.x, GLB and atlas PNG in the output folder, with its licence inside, "
                 "and tell which platforms accept it."
             ),
-            search_aliases=["vrm", "save vrm", "export glb", "vrchat", "cluster", "vseeface", "metaverse", "导出", "虚拟形象"],
+            search_aliases=[
+                "vrm",
+                "save vrm",
+                "export glb",
+                "vrchat",
+                "cluster",
+                "vseeface",
+                "metaverse",
+                "导出",
+                "虚拟形象",
+            ],
             is_output_node=True,
             inputs=[
-                ChibiAvatar.Input("avatar", tooltip="The avatar to save, from Chibi Avatar Base, Chibi Texture Bake or Load Avatar."),
-                io.String.Input("filename_prefix", default="avatar/chibi", tooltip="Where in the output folder, and the start of the file name."),
+                ChibiAvatar.Input(
+                    "avatar", tooltip="The avatar to save, from Chibi Avatar Base, Chibi Texture Bake or Load Avatar."
+                ),
+                io.String.Input(
+                    "filename_prefix",
+                    default="avatar/chibi",
+                    tooltip="Where in the output folder, and the start of the file name.",
+                ),
                 io.Combo.Input(
                     "platform",
                     options=list(PLATFORM_CHOICES),
@@ -237,30 +253,93 @@ class ChibiAvatarExport(io.ComfyNode):
                     default="auto",
                     tooltip="auto follows the platform (1.0 for any). 0.x is for VSeeFace and older apps. both writes two files. none writes only the GLB.",
                 ),
-                io.String.Input("title", default="", tooltip="The avatar's name as apps show it. Empty: the Character's name."),
-                io.String.Input("author", default="", tooltip="Who made it; several separated by commas. Apps show this. Empty: 'Anonymous'."),
-                io.Combo.Input(
-                    "who_may_use", options=list(AVATAR_PERMISSION), default="onlyAuthor", tooltip="Who may wear the avatar. The strict choice is the default."
+                io.String.Input(
+                    "title", default="", tooltip="The avatar's name as apps show it. Empty: the Character's name."
                 ),
-                io.Combo.Input("commercial_use", options=list(COMMERCIAL_USAGE), default="personalNonProfit", tooltip="What the avatar may be used for."),
-                io.Combo.Input("modification", options=list(MODIFICATION), default="prohibited", tooltip="Whether others may change the file."),
+                io.String.Input(
+                    "author",
+                    default="",
+                    tooltip="Who made it; several separated by commas. Apps show this. Empty: 'Anonymous'.",
+                ),
+                io.Combo.Input(
+                    "who_may_use",
+                    options=list(AVATAR_PERMISSION),
+                    default="onlyAuthor",
+                    tooltip="Who may wear the avatar. The strict choice is the default.",
+                ),
+                io.Combo.Input(
+                    "commercial_use",
+                    options=list(COMMERCIAL_USAGE),
+                    default="personalNonProfit",
+                    tooltip="What the avatar may be used for.",
+                ),
+                io.Combo.Input(
+                    "modification",
+                    options=list(MODIFICATION),
+                    default="prohibited",
+                    tooltip="Whether others may change the file.",
+                ),
                 io.Boolean.Input("redistribution", default=False, tooltip="Whether others may pass the file on."),
-                io.Combo.Input("credit", options=list(CREDIT_NOTATION), default="required", advanced=True, tooltip="Whether users must name the author."),
-                io.Boolean.Input("allow_violence", default=False, advanced=True, tooltip="Whether the avatar may be used in excessively violent scenes."),
-                io.Boolean.Input("allow_sexual", default=False, advanced=True, tooltip="Whether the avatar may be used in excessively sexual scenes."),
-                io.Boolean.Input("allow_politics", default=False, advanced=True, tooltip="Whether the avatar may be used for politics or religion."),
-                io.Boolean.Input("allow_hate", default=False, advanced=True, tooltip="Whether the avatar may be used in antisocial or hateful content."),
-                io.String.Input("contact", default="", advanced=True, tooltip="How to reach the author; written into the file."),
-                io.String.Input("copyright", default="", advanced=True, tooltip="Copyright notice; written into the file."),
-                io.Image.Input("thumbnail", optional=True, tooltip="Picture that apps show in lists; the middle square is used. Without one, the avatar is rendered."),
+                io.Combo.Input(
+                    "credit",
+                    options=list(CREDIT_NOTATION),
+                    default="required",
+                    advanced=True,
+                    tooltip="Whether users must name the author.",
+                ),
+                io.Boolean.Input(
+                    "allow_violence",
+                    default=False,
+                    advanced=True,
+                    tooltip="Whether the avatar may be used in excessively violent scenes.",
+                ),
+                io.Boolean.Input(
+                    "allow_sexual",
+                    default=False,
+                    advanced=True,
+                    tooltip="Whether the avatar may be used in excessively sexual scenes.",
+                ),
+                io.Boolean.Input(
+                    "allow_politics",
+                    default=False,
+                    advanced=True,
+                    tooltip="Whether the avatar may be used for politics or religion.",
+                ),
+                io.Boolean.Input(
+                    "allow_hate",
+                    default=False,
+                    advanced=True,
+                    tooltip="Whether the avatar may be used in antisocial or hateful content.",
+                ),
+                io.String.Input(
+                    "contact", default="", advanced=True, tooltip="How to reach the author; written into the file."
+                ),
+                io.String.Input(
+                    "copyright", default="", advanced=True, tooltip="Copyright notice; written into the file."
+                ),
+                io.Image.Input(
+                    "thumbnail",
+                    optional=True,
+                    tooltip="Picture that apps show in lists; the middle square is used. Without one, the avatar is rendered.",
+                ),
             ],
             outputs=[
-                io.File3DGLB.Output(display_name="glb", tooltip="The avatar as GLB, for Preview 3D and other core nodes."),
-                io.File3DAny.Output(display_name="vrm", tooltip="The avatar as VRM (1.0 if it was written, else 0.x); core's Save 3D Model keeps it unchanged."),
-                io.String.Output(display_name="report", tooltip="Size, licence, and which platforms accept the avatar, with reasons."),
-                io.Mesh.Output(display_name="mesh", tooltip="The painted surface as a plain MESH for core's 3D nodes: no bones, one texture."),
+                io.File3DGLB.Output(
+                    display_name="glb", tooltip="The avatar as GLB, for Preview 3D and other core nodes."
+                ),
+                io.File3DAny.Output(
+                    display_name="vrm",
+                    tooltip="The avatar as VRM (1.0 if it was written, else 0.x); core's Save 3D Model keeps it unchanged.",
+                ),
+                io.String.Output(
+                    display_name="report", tooltip="Size, licence, and which platforms accept the avatar, with reasons."
+                ),
+                io.Mesh.Output(
+                    display_name="mesh",
+                    tooltip="The painted surface as a plain MESH for core's 3D nodes: no bones, one texture.",
+                ),
             ],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
@@ -317,7 +396,8 @@ class ChibiAvatarExport(io.ComfyNode):
 
 
 def _save(exported: Exported, prefix: str) -> list[dict[str, str]]:
-    """Write every file into ComfyUI's output folder under the next free number; returns what core's savers report to the page."""
+    """Write every file into ComfyUI's output folder under the next free number; returns what core's savers report to
+    the page."""
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
     saved = []
     for ending, data in exported.files().items():

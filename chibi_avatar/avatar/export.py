@@ -1,4 +1,5 @@
-"""From an Avatar to files: GLB, VRM of either version, the atlas; a platform table; written so that a failure leaves nothing behind."""
+"""From an Avatar to files: GLB, VRM of either version, the atlas; a platform table; written so that a failure leaves
+nothing behind."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ def export_avatar(
 ) -> Exported:
     """Write ``avatar`` for ``platform`` (one of PLATFORM_CHOICES) as VRM ``version`` (one of VERSIONS) and GLB.
 
-    ``thumbnail`` is a square (H, H, 3 or 4) uint8 picture. The same input gives the same bytes. Raises :class:`AvatarError`.
+    ``thumbnail`` is a square (H, H, 3 or 4) uint8 picture. The same input gives the same bytes. Raises
+    :class:`AvatarError`.
     """
     if platform not in PLATFORM_CHOICES:
         raise AvatarError(f"platform {platform!r} is not one of {', '.join(PLATFORM_CHOICES)}")
@@ -198,7 +200,8 @@ def _size_line(avatar: Avatar, figures: Figures) -> str:
 def _summary(avatar: Avatar, figures: Figures, licence: Licence) -> list[str]:
     return [
         _size_line(avatar, figures),
-        f"VRM {', '.join(figures.versions) or 'not written'}; author {', '.join(licence.authors)}; use: {licence.avatar_permission}, "
+        f"VRM {', '.join(figures.versions) or 'not written'}; author {', '.join(licence.authors)}; "
+        f"use: {licence.avatar_permission}, "
         f"{licence.commercial_usage}; modification: {licence.modification}; "
         f"redistribution: {'allowed' if licence.allow_redistribution else 'prohibited'}",
     ]
@@ -211,7 +214,8 @@ def describe(avatar: Avatar) -> str:
     )
     lines = [
         f"{avatar.name}: {avatar.heads:.1f} heads, {avatar.height:.2f} m, {len(avatar.mesh.faces)} triangles, "
-        f"{len(avatar.joints)} joints, {len(avatar.mesh.morphs)} morphs, {len(avatar.springs)} spring chains, textures {sizes}"
+        f"{len(avatar.joints)} joints, {len(avatar.mesh.morphs)} morphs, {len(avatar.springs)} spring chains, "
+        f"textures {sizes}"
     ]
     if "format" in avatar.meta:
         lines.append(f"file: {avatar.meta['format']}; what it says about its use: {'; '.join(avatar.meta['terms'])}")
@@ -220,7 +224,8 @@ def describe(avatar: Avatar) -> str:
 
 
 def write_atomic(path: str, data: bytes) -> None:
-    """Write ``data`` to ``path`` through a temporary file beside it; a failure (disk full) leaves neither. Raises :class:`AvatarError`."""
+    """Write ``data`` to ``path`` through a temporary file beside it; a failure (disk full) leaves neither. Raises
+    :class:`AvatarError`."""
     folder = os.path.dirname(os.path.abspath(path))
     temporary = None
     try:

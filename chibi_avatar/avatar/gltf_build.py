@@ -1,4 +1,5 @@
-"""Write a glTF document from arrays: buffer views, accessors, images; canonical JSON, so that equal input gives equal bytes."""
+"""Write a glTF document from arrays: buffer views, accessors, images; canonical JSON, so that equal input gives
+equal bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ _COMPONENT_OF = {dtype.newbyteorder("=").str[1:]: code for code, dtype in COMPON
 
 
 class Builder:
-    """Collects a glTF document. ``document`` is open: callers add nodes, meshes, materials and extensions themselves."""
+    """Collects a glTF document. ``document`` is open: callers add nodes, meshes, materials and extensions
+    themselves."""
 
     def __init__(self, generator: str) -> None:
         self.document: dict[str, Any] = {"asset": {"version": "2.0", "generator": generator}}
@@ -39,7 +41,8 @@ class Builder:
         return self.add("bufferViews", entry)
 
     def accessor(self, values: np.ndarray, kind: str, target: int | None = None, bounds: bool = False) -> int:
-        """Append an array as an accessor of element type ``kind``. ``bounds`` adds min and max (POSITION needs them)."""
+        """Append an array as an accessor of element type ``kind``. ``bounds`` adds min and max (POSITION needs
+        them)."""
         flat = np.ascontiguousarray(values).reshape(-1, SHAPE[kind])
         entry = self._entry(flat, kind, bounds)
         entry["bufferView"] = self.view(flat.astype(flat.dtype.newbyteorder("<"), copy=False).tobytes(), target)

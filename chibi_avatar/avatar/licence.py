@@ -1,4 +1,5 @@
-"""Who may do what with an avatar: the licence fields of VRM 1.0 and 0.x, strict by default, and reading them from a file."""
+"""Who may do what with an avatar: the licence fields of VRM 1.0 and 0.x, strict by default, and reading them from a
+file."""
 
 from __future__ import annotations
 
@@ -82,7 +83,8 @@ class Licence:
         return meta
 
     def to_vrm0(self) -> dict[str, Any]:
-        """The ``meta`` object of VRM 0.x (without the thumbnail). Where 0.x has fewer choices, the stricter one is written."""
+        """The ``meta`` object of VRM 0.x (without the thumbnail). Where 0.x has fewer choices, the stricter one is
+        written."""
         return {
             "title": self.name,
             "version": self.version,

@@ -37,7 +37,8 @@ _UNDERSTOOD = (
 
 @dataclass
 class Source:
-    """A user's file behind an Avatar: its container, what kind it is, its terms, and which image each texture came from."""
+    """A user's file behind an Avatar: its container, what kind it is, its terms, and which image each texture came
+    from."""
 
     container: Container
     kind: str  # "1.0", "0.x" or "glb"
@@ -48,7 +49,8 @@ class Source:
 
 
 def load_file(path: str, i_am_the_author: bool = False, paint_texture: int = -1) -> Avatar:
-    """Read ``path`` (.vrm or .glb). Raises :class:`AvatarError` with what is wrong and how to fix it; see :func:`load_avatar`."""
+    """Read ``path`` (.vrm or .glb). Raises :class:`AvatarError` with what is wrong and how to fix it; see
+    :func:`load_avatar`."""
     name = os.path.basename(path)
     try:
         return load_avatar(read_file(path), os.path.splitext(name)[0], i_am_the_author, paint_texture)
@@ -60,7 +62,9 @@ def load_file(path: str, i_am_the_author: bool = False, paint_texture: int = -1)
 def load_avatar(data: bytes, name: str = "avatar", i_am_the_author: bool = False, paint_texture: int = -1) -> Avatar:
     """The Avatar in the bytes of a .vrm or .glb, at rest, facing +Z; ``Avatar.source`` keeps the file.
 
-    ``paint_texture`` is the index of the texture that the bake paints; -1 picks the one that covers most of the surface. A file whose licence prohibits modification is refused unless ``i_am_the_author``. Raises :class:`AvatarError`.
+    ``paint_texture`` is the index of the texture that the bake paints; -1 picks the one that covers most of the
+    surface. A file whose licence prohibits modification is refused unless ``i_am_the_author``. Raises
+    :class:`AvatarError`.
     """
     container = read_glb(data)
     _check_extensions(container)
@@ -87,7 +91,8 @@ def load_avatar(data: bytes, name: str = "avatar", i_am_the_author: bool = False
     colliders, springs = read_colliders_and_springs(container, kind, joint_of, [joint.parent for joint in joints])
     if paint_texture >= len(textures):
         raise AvatarError(
-            f"{name} has {len(textures)} texture(s); paint_texture {paint_texture} is not one of 0 to {len(textures) - 1}"
+            f"{name} has {len(textures)} texture(s); paint_texture {paint_texture} "
+            f"is not one of 0 to {len(textures) - 1}"
         )
     source = None
     if not rebuilt:
@@ -133,7 +138,8 @@ def _kind(container: Container) -> str:
 def _joints(
     container: Container, tree: Tree, pieces: list[Piece], humanoid: dict[int, str]
 ) -> tuple[list[Joint], dict[int, int]]:
-    """Joints of every node of the scene that a bone, a skin or a child of one needs; and node -> joint for all nodes."""
+    """Joints of every node of the scene that a bone, a skin or a child of one needs; and node -> joint for all
+    nodes."""
     nodes = container.items("nodes")
     wanted = {node for piece in pieces for node in np.unique(piece.joint_nodes[piece.weights > 0]).tolist()} | set(
         humanoid
@@ -250,7 +256,8 @@ def _base_texture(definition: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _piece_uv(definition: Mapping[str, Any], piece: Piece) -> np.ndarray | None:
-    """The UVs that the base colour uses, KHR_texture_transform applied, moved into 0..1 where whole triangles allow it."""
+    """The UVs that the base colour uses, KHR_texture_transform applied, moved into 0..1 where whole triangles allow
+    it."""
     info = _base_texture(definition)
     extensions = info.get("extensions")
     transform = extensions.get("KHR_texture_transform") if isinstance(extensions, Mapping) else None

@@ -1,6 +1,8 @@
-"""What a VRM says about its rig: humanoid bones, expressions, spring bones and colliders, both versions, into the avatar's own terms.
+"""What a VRM says about its rig: humanoid bones, expressions, spring bones and colliders, both versions, into the
+avatar's own terms.
 
-A part that is damaged but not needed (an expression that points nowhere, a spring of one joint) is left out; the file is kept whole anyway.
+A part that is damaged but not needed (an expression that points nowhere, a spring of one joint) is left out; the
+file is kept whole anyway.
 """
 
 from __future__ import annotations
@@ -146,7 +148,8 @@ def _expressions0(
 def read_colliders_and_springs(
     container: Container, kind: str, joint_of: dict[int, int], parents: list[int]
 ) -> tuple[list[Collider], list[SpringChain]]:
-    """Colliders and spring chains on the avatar's joints. Chains whose joints do not descend from each other are left out."""
+    """Colliders and spring chains on the avatar's joints. Chains whose joints do not descend from each other are
+    left out."""
     if kind == "1.0":
         return _springs1(_extension(container, "VRMC_springBone"), joint_of, parents)
     if kind == "0.x":

@@ -1,6 +1,7 @@
 """What metaverse apps accept: their limits, and a pass/fail table for one exported avatar.
 
-Limits as published by each platform in 2025 and 2026 (VRChat creator documentation, cluster's avatar page, Monaverse's avatar guide).
+Limits as published by each platform in 2025 and 2026 (VRChat creator documentation, cluster's avatar page,
+Monaverse's avatar guide).
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Limit:
 
 @dataclass(frozen=True)
 class Platform:
-    """A target. ``limits`` decide pass or fail; ``note`` is printed beside; ``texture`` is the atlas edge the preset exports at."""
+    """A target. ``limits`` decide pass or fail; ``note`` is printed beside; ``texture`` is the atlas edge the preset
+    exports at."""
 
     name: str
     limits: tuple[Limit, ...]

@@ -1,4 +1,5 @@
-"""Put new pictures into a user's own GLB or VRM: image bytes and the few numbers that locate them change, every other byte stays."""
+"""Put new pictures into a user's own GLB or VRM: image bytes and the few numbers that locate them change, every
+other byte stays."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from .png import encode_png
 
 
 def write_source(avatar: Avatar) -> tuple[bytes, list[str]]:
-    """(the bytes of the avatar's own file with its painted textures, notes). An avatar that nobody painted gives the file itself."""
+    """(the bytes of the avatar's own file with its painted textures, notes). An avatar that nobody painted gives the
+    file itself."""
     source = avatar.source
     if not isinstance(source, Source):
         raise GltfError(f"avatar {avatar.name!r} was not loaded from a file")
@@ -38,7 +40,8 @@ def write_source(avatar: Avatar) -> tuple[bytes, list[str]]:
 
 
 def replace_images(container: Container, new: Mapping[int, tuple[bytes, str]]) -> bytes:
-    """The GLB of ``container`` with images (index → bytes, MIME type) replaced. Raises :class:`GltfError` where bytes are shared."""
+    """The GLB of ``container`` with images (index → bytes, MIME type) replaced. Raises :class:`GltfError` where
+    bytes are shared."""
     changes: dict[tuple[str | int, ...], Any] = {}
     views = container.items("bufferViews")
     placed: dict[int, bytes] = {}

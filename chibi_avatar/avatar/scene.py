@@ -1,4 +1,5 @@
-"""The node tree of a stranger's glTF file: world transforms, skins, triangles at rest. Every index and count is checked first."""
+"""The node tree of a stranger's glTF file: world transforms, skins, triangles at rest. Every index and count is
+checked first."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ MAX_MORPH_FLOATS = 60_000_000
 
 @dataclass
 class Tree:
-    """Nodes with their parent (-1 for a root) and world matrix (4×4, column vectors), and the nodes of the scene, parents first."""
+    """Nodes with their parent (-1 for a root) and world matrix (4×4, column vectors), and the nodes of the scene,
+    parents first."""
 
     parents: list[int]
     world: np.ndarray  # (N, 4, 4) float64
@@ -127,7 +129,8 @@ def _local(node: dict[str, Any], index: int) -> np.ndarray:
 
 
 def read_pieces(container: Container, tree: Tree) -> list[Piece]:
-    """Every triangle primitive of the scene at rest: skins and node transforms evaluated, morph deltas turned the same way."""
+    """Every triangle primitive of the scene at rest: skins and node transforms evaluated, morph deltas turned the
+    same way."""
     nodes = container.items("nodes")
     pieces: list[Piece] = []
     budget = {"vertices": MAX_VERTICES, "triangles": MAX_TRIANGLES, "morphs": MAX_MORPH_FLOATS}

@@ -1,4 +1,5 @@
-"""An Avatar as GLB, VRM 1.0 or VRM 0.x bytes: the parts that all three share. The extensions live in ``vrm1`` and ``vrm0``."""
+"""An Avatar as GLB, VRM 1.0 or VRM 0.x bytes: the parts that all three share. The extensions live in ``vrm1`` and
+``vrm0``."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def encode_texture(texture: Texture) -> tuple[bytes, str]:
 
 
 def check_avatar(avatar: Avatar, need_bones: bool) -> None:
-    """Raise :class:`AvatarError` for anything that would make a broken file: bad indices, numbers, hierarchy, missing bones."""
+    """Raise :class:`AvatarError` for anything that would make a broken file: bad indices, numbers, hierarchy,
+    missing bones."""
     mesh, count = avatar.mesh, len(avatar.mesh.positions)
     if not count or not len(mesh.faces):
         raise AvatarError(f"avatar {avatar.name!r} has no triangles")
@@ -65,7 +67,8 @@ def check_avatar(avatar: Avatar, need_bones: bool) -> None:
     for material in avatar.materials:
         if material.texture is not None and not 0 <= material.texture < len(avatar.textures):
             raise AvatarError(
-                f"avatar {avatar.name!r}: material {material.name!r} uses texture {material.texture}, which does not exist"
+                f"avatar {avatar.name!r}: material {material.name!r} uses texture {material.texture}, "
+                "which does not exist"
             )
     for expression in avatar.expressions:
         missing = sorted(set(expression.morphs) - set(mesh.morphs))
@@ -112,14 +115,16 @@ def write_vrm(
 
 
 class Layout:
-    """Where the common parts ended up: node of each joint, the mesh node, the morph order, the texture index of each texture."""
+    """Where the common parts ended up: node of each joint, the mesh node, the morph order, the texture index of each
+    texture."""
 
     def __init__(self, nodes: list[int], mesh_node: int, morphs: list[str], textures: list[int]) -> None:
         self.nodes, self.mesh_node, self.morphs, self.textures = nodes, mesh_node, morphs, textures
 
 
 def _common(avatar: Avatar, turned: bool, encode: Encode) -> tuple[Builder, Layout]:
-    """Everything but the VRM extension. ``turned`` rotates the geometry by 180° about Y, as VRM 0.x wants (it faces −Z)."""
+    """Everything but the VRM extension. ``turned`` rotates the geometry by 180° about Y, as VRM 0.x wants (it faces
+    −Z)."""
     builder = Builder(GENERATOR)
     flip = np.array([-1, 1, -1] if turned else [1, 1, 1], np.float32)
     nodes = _skeleton(builder, avatar, flip.astype(np.float64))

@@ -1,6 +1,7 @@
 """VRM 0.x: the ``VRM`` extension, https://github.com/vrm-c/vrm-specification/tree/master/specification/0.0.
 
-The character faces −Z in the file. Offsets inside the extension are in Unity's left-handed axes (z reversed), colours are sRGB.
+The character faces −Z in the file. Offsets inside the extension are in Unity's left-handed axes (z reversed),
+colours are sRGB.
 """
 
 from __future__ import annotations

@@ -411,7 +411,7 @@ class _Checker:
             yield f"{len(properties)} materialProperties for {len(materials)} materials"
         for index, entry in enumerate(properties):
             if index < len(materials) and entry.get("name") != materials[index].get("name"):
-                yield f"materialProperties[{index}] is named {entry.get('name')!r}, the material {materials[index].get('name')!r}"
+                yield f"materialProperties[{index}] is {entry.get('name')!r}, not {materials[index].get('name')!r}"
             for slot, texture in entry.get("textureProperties", {}).items():
                 if not is_index(texture, len(self.container.items("textures"))):
                     yield f"materialProperties[{index}].{slot} points to a texture that does not exist"

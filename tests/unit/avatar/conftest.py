@@ -1,4 +1,5 @@
-"""A small figure for fast tests: capsule body on the 17 bones, a blink and a smile, a two-link ponytail, two materials."""
+"""A small figure for fast tests: capsule body on the 17 bones, a blink and a smile, a two-link ponytail, two
+materials."""
 
 from __future__ import annotations
 
@@ -122,10 +123,17 @@ def build_figure(texture_size: int = 64) -> Avatar:
         materials=[Material("skin", 0, outline_width=0.002), Material("hair", 0, double_sided=True)],
         textures=[Texture("atlas", pixels)],
         parts=["body", "hair"],
-        expressions=[Expression("blink", "blink", {"blink": 1.0}), Expression("happy", "happy", {"smile": 1.0}), Expression("wink", None, {"blink": 0.5})],
+        expressions=[
+            Expression("blink", "blink", {"blink": 1.0}),
+            Expression("happy", "happy", {"smile": 1.0}),
+            Expression("wink", None, {"blink": 0.5}),
+        ],
         springs=[SpringChain("tail", chain, colliders=[0])],
-        colliders=[Collider(index["head"], (0.0, 0.15, 0.0), 0.2), Collider(index["chest"], (0.0, 0.0, 0.0), 0.08, (0.0, 0.08, 0.0))],
-    )  # fmt: skip
+        colliders=[
+            Collider(index["head"], (0.0, 0.15, 0.0), 0.2),
+            Collider(index["chest"], (0.0, 0.0, 0.0), 0.08, (0.0, 0.08, 0.0)),
+        ],
+    )
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,8 @@ def picture(color: tuple[int, ...], kind: str = "PNG", size: int = 16) -> bytes:
 
 
 def vroid_like() -> bytes:
-    """Three skinned meshes, five materials, PNG and JPEG pictures, an overlay with alpha, rotated and scaled nodes, unknown extras."""
+    """Three skinned meshes, five materials, PNG and JPEG pictures, an overlay with alpha, rotated and scaled nodes,
+    unknown extras."""
     builder = Builder("Somebody's exporter 1.2")
     document = builder.document
     sources = [
@@ -76,14 +77,24 @@ def vroid_like() -> bytes:
 
     half = 2**-0.5
     bones = {
-        "hips": (None, (0, 0.9, 0)), "spine": ("hips", (0, 0.1, 0)), "chest": ("spine", (0, 0.1, 0)), "neck": ("chest", (0, 0.2, 0)),
-        "head": ("neck", (0, 0.1, 0)), "leftUpperLeg": ("hips", (0.1, 0, 0)), "leftLowerLeg": ("leftUpperLeg", (0, -0.4, 0)),
-        "leftFoot": ("leftLowerLeg", (0, -0.4, 0)), "rightUpperLeg": ("hips", (-0.1, 0, 0)),
-        "rightLowerLeg": ("rightUpperLeg", (0, -0.4, 0)), "rightFoot": ("rightLowerLeg", (0, -0.4, 0)),
-        "leftUpperArm": ("chest", (0.2, 0.1, 0)), "leftLowerArm": ("leftUpperArm", (0.2, 0, 0)), "leftHand": ("leftLowerArm", (0.2, 0, 0)),
-        "rightUpperArm": ("chest", (-0.2, 0.1, 0)), "rightLowerArm": ("rightUpperArm", (-0.2, 0, 0)),
+        "hips": (None, (0, 0.9, 0)),
+        "spine": ("hips", (0, 0.1, 0)),
+        "chest": ("spine", (0, 0.1, 0)),
+        "neck": ("chest", (0, 0.2, 0)),
+        "head": ("neck", (0, 0.1, 0)),
+        "leftUpperLeg": ("hips", (0.1, 0, 0)),
+        "leftLowerLeg": ("leftUpperLeg", (0, -0.4, 0)),
+        "leftFoot": ("leftLowerLeg", (0, -0.4, 0)),
+        "rightUpperLeg": ("hips", (-0.1, 0, 0)),
+        "rightLowerLeg": ("rightUpperLeg", (0, -0.4, 0)),
+        "rightFoot": ("rightLowerLeg", (0, -0.4, 0)),
+        "leftUpperArm": ("chest", (0.2, 0.1, 0)),
+        "leftLowerArm": ("leftUpperArm", (0.2, 0, 0)),
+        "leftHand": ("leftLowerArm", (0.2, 0, 0)),
+        "rightUpperArm": ("chest", (-0.2, 0.1, 0)),
+        "rightLowerArm": ("rightUpperArm", (-0.2, 0, 0)),
         "rightHand": ("rightLowerArm", (-0.2, 0, 0)),
-    }  # fmt: skip
+    }
     root = builder.add("nodes", {"name": "Root", "scale": [0.5, 0.5, 0.5]})
     nodes = {}
     for bone, (parent, offset) in bones.items():
@@ -168,14 +179,20 @@ def vroid_like() -> bytes:
         "VRMC_vrm": {
             "specVersion": "1.0",
             "meta": {
-                "name": "Vee", "authors": ["Ada"], "licenseUrl": "https://vrm.dev/licenses/1.0/", "modification": "allowModification",
+                "name": "Vee",
+                "authors": ["Ada"],
+                "licenseUrl": "https://vrm.dev/licenses/1.0/",
+                "modification": "allowModification",
                 "avatarPermission": "everyone",
             },
             "humanoid": {"humanBones": {bone: {"node": node} for bone, node in nodes.items()}},
             "expressions": {
                 "preset": {
                     "blink": {"morphTargetBinds": [{"node": meshes[0], "index": 0, "weight": 1.0}]},
-                    "aa": {"morphTargetBinds": [{"node": meshes[0], "index": 1, "weight": 0.8}], "overrideBlink": "blend"},
+                    "aa": {
+                        "morphTargetBinds": [{"node": meshes[0], "index": 1, "weight": 0.8}],
+                        "overrideBlink": "blend",
+                    },
                 },
                 "custom": {},
             },
@@ -184,9 +201,11 @@ def vroid_like() -> bytes:
             "specVersion": "1.0",
             "colliders": [{"node": nodes["head"], "shape": {"sphere": {"offset": [0, 0.1, 0], "radius": 0.1}}}],
             "colliderGroups": [{"colliders": [0]}],
-            "springs": [{"name": "hair", "joints": [{"node": hair, "hitRadius": 0.01}, {"node": tip}], "colliderGroups": [0]}],
+            "springs": [
+                {"name": "hair", "joints": [{"node": hair, "hitRadius": 0.01}, {"node": tip}], "colliderGroups": [0]}
+            ],
         },
-    }  # fmt: skip
+    }
     data = builder.finish()
     container = read_glb(data)
     spaced = json.dumps(

@@ -91,7 +91,8 @@ def test_compression_is_refused_by_name(sound: bytes, name: str) -> None:
 
 
 def test_mutated_files_never_crash(figure: Avatar) -> None:
-    """Random damage, in the bytes or in the JSON's numbers, gives an avatar or a clear error, nothing else, each within a second."""
+    """Random damage, in the bytes or in the JSON's numbers, gives an avatar or a clear error, nothing else, each
+    within a second."""
     bases = [hostile.vroid_like(), export_avatar(figure, version="0.x").vrms["0.x"][:]]
     rng = random.Random(7)
     refused = 0

@@ -36,7 +36,8 @@ def _painted(avatar: Avatar, number: int, pixels: np.ndarray) -> Avatar:
 
 @pytest.mark.parametrize("version", ["1.0", "0.x"])
 def test_our_own_files_come_back_the_same(figure: Avatar, version: str) -> None:
-    """What was exported last year must still be editable: same surface, rig, morphs, expressions and springs, facing +Z."""
+    """What was exported last year must still be editable: same surface, rig, morphs, expressions and springs, facing
+    +Z."""
     back = load_avatar(export_avatar(figure, version=version).vrms[version], "back", i_am_the_author=True)
     assert np.allclose(back.mesh.positions, figure.mesh.positions, atol=1e-6)
     assert np.allclose(back.mesh.uvs, figure.mesh.uvs, atol=1e-6)

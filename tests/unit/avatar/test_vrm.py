@@ -239,8 +239,12 @@ FAULTS: list[tuple[str, str, Callable[[dict[str, Any]], Any]]] = [
     ("0.x", "0..100", lambda d: _vrm0(d)["blendShapeMaster"]["blendShapeGroups"][1]["binds"][0].update(weight=101)),
     ("0.x", "preset 'wow'", lambda d: _vrm0(d)["blendShapeMaster"]["blendShapeGroups"][1].update(presetName="wow")),
     ("0.x", "materialProperties", lambda d: _vrm0(d)["materialProperties"].pop()),
-    ("0.x", "springs? 0 lists|spring 0 lists", lambda d: _vrm0(d)["secondaryAnimation"]["boneGroups"][0].update(bones=[999])),
-]  # fmt: skip
+    (
+        "0.x",
+        "springs? 0 lists|spring 0 lists",
+        lambda d: _vrm0(d)["secondaryAnimation"]["boneGroups"][0].update(bones=[999]),
+    ),
+]
 
 
 def _preset(document: dict[str, Any], name: str) -> dict[str, Any]:
