@@ -161,6 +161,16 @@ def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 
+def portrait(avatar: Avatar, size: int = 512) -> np.ndarray | None:
+    """(size, size, 3) uint8: the face on a soft ground, as apps show it in lists; None where there is no head."""
+    from .render import render
+
+    if all(joint.bone != "head" for joint in avatar.joints):
+        return None
+    image, _ = render(avatar, "face", size, background="soft", supersample=1)
+    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
 def _square(thumbnail: np.ndarray) -> bytes:
     height, width = thumbnail.shape[:2]
     edge = min(height, width)
