@@ -1,0 +1,389 @@
+"""A user's own .vrm (0.x, 1.0) or .glb as an Avatar. The file itself is kept; on export only its image bytes change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from .gltf import Container, GltfError, buffer_view, data_uri, is_index, read_file, read_glb
+from .interop import unwrap, vertex_normals, weld
+from .licence import Terms, read_terms
+from .load_rig import read_colliders_and_springs, read_expressions, read_humanoid
+from .model import Avatar, AvatarError, Joint, Material, Mesh, Texture
+from .scene import Piece, Tree, morph_keys, read_pieces, read_tree
+
+MAX_IMAGE_PIXELS = 8192 * 8192
+_REFUSED = {
+    "KHR_draco_mesh_compression": "export the file without Draco compression",
+    "EXT_meshopt_compression": "export the file without meshopt compression",
+    "KHR_meshopt_compression": "export the file without meshopt compression",
+    "KHR_texture_basisu": "export the file with PNG or JPEG textures instead of KTX2",
+}
+_UNDERSTOOD = ("KHR_materials_", "VRMC_", "KHR_texture_transform", "KHR_mesh_quantization", "EXT_texture_webp", "VRM", "KHR_node_")
+
+
+@dataclass
+class Source:
+    """A user's file behind an Avatar: its container, what kind it is, its terms, and which image each texture came from."""
+
+    container: Container
+    kind: str  # "1.0", "0.x" or "glb"
+    terms: Terms
+    images: list[int]  # Avatar.textures index -> glTF image index
+    pixels: list[np.ndarray | None]  # the pictures as loaded, to tell which were painted
+    shade_images: dict[int, list[int]]  # Avatar.textures index -> images that only darken it (MToon shade)
+
+
+def load_file(path: str, i_am_the_author: bool = False, paint_texture: int = -1) -> Avatar:
+    """Read ``path`` (.vrm or .glb). Raises :class:`AvatarError` with what is wrong and how to fix it; see :func:`load_avatar`."""
+    name = os.path.basename(path)
+    try:
+        return load_avatar(read_file(path), os.path.splitext(name)[0], i_am_the_author, paint_texture)
+    except GltfError as error:
+        text = str(error)
+        raise GltfError(text if text.startswith(name) else f"{name}: {text}") from error
+
+
+def load_avatar(data: bytes, name: str = "avatar", i_am_the_author: bool = False, paint_texture: int = -1) -> Avatar:
+    """The Avatar in the bytes of a .vrm or .glb, at rest, facing +Z; ``Avatar.source`` keeps the file.
+
+    ``paint_texture`` is the index of the texture that the bake paints; -1 picks the one that covers most of the surface. A file whose licence prohibits modification is refused unless ``i_am_the_author``. Raises :class:`AvatarError`.
+    """
+    container = read_glb(data)
+    _check_extensions(container)
+    kind = _kind(container)
+    terms = read_terms(container.document)
+    if terms.forbids_modification and not i_am_the_author:
+        raise AvatarError(
+            f"{name}: the licence inside this file does not allow changing it ({'; '.join(terms.lines)}). "
+            "If you are its author, switch on 'i_am_the_author'; otherwise ask the author."
+        )
+    tree = read_tree(container)
+    pieces = [piece for piece in read_pieces(container, tree) if len(piece.faces)]
+    if not pieces:
+        raise GltfError("the file has no triangles")
+    humanoid = read_humanoid(container, kind)
+    joints, joint_of = _joints(container, tree, pieces, humanoid)
+    materials, textures, images, shades = _materials(container, kind)
+    mesh, parts, rebuilt = _mesh(container, pieces, joint_of, materials)
+    if kind == "0.x":
+        _turn(mesh, joints)
+    avatar = Avatar(name, mesh, joints, materials, textures, parts)
+    keys = morph_keys(container)
+    expressions, look = read_expressions(container, kind, keys, set(mesh.morphs), len(materials))
+    colliders, springs = read_colliders_and_springs(container, kind, joint_of, [joint.parent for joint in joints])
+    if paint_texture >= len(textures):
+        raise AvatarError(f"{name} has {len(textures)} texture(s); paint_texture {paint_texture} is not one of 0 to {len(textures) - 1}")
+    source = None
+    if not rebuilt:
+        source = Source(container, kind, terms, images, [texture.pixels for texture in textures], shades)
+    meta: dict[str, Any] = {"format": {"1.0": "VRM 1.0", "0.x": "VRM 0.x"}.get(kind, "GLB"), "terms": list(terms.lines)}
+    if rebuilt:
+        meta["notes"] = ["the file had no UV; a new layout was made with xatlas, so it will be written as a new file"]
+    return replace(
+        avatar,
+        expressions=expressions,
+        springs=springs,
+        colliders=colliders,
+        look_offset=look or avatar.look_offset,
+        heads=_heads(avatar),
+        atlas=paint_texture if paint_texture >= 0 else _largest_texture(mesh, materials),
+        source=source,
+        meta=meta,
+    )
+
+
+def _check_extensions(container: Container) -> None:
+    document = container.document
+    for key in ("extensionsRequired", "extensionsUsed"):
+        names = document.get(key, [])
+        if not isinstance(names, list):
+            raise GltfError(f"{key}: expected an array")
+        for name in names:
+            if name in _REFUSED and (key == "extensionsRequired" or name != "KHR_texture_basisu"):
+                raise GltfError(f"{name} is not supported: {_REFUSED[name]}")
+            if key == "extensionsRequired" and not str(name).startswith(_UNDERSTOOD):
+                raise GltfError(f"the file requires the extension {str(name)[:60]!r}, which is not supported")
+
+
+def _kind(container: Container) -> str:
+    extensions = container.document.get("extensions", {})
+    if not isinstance(extensions, Mapping):
+        raise GltfError("extensions: expected an object")
+    if "VRMC_vrm" in extensions:
+        return "1.0"
+    return "0.x" if "VRM" in extensions else "glb"
+
+
+def _joints(container: Container, tree: Tree, pieces: list[Piece], humanoid: dict[int, str]) -> tuple[list[Joint], dict[int, int]]:
+    """Joints of every node of the scene that a bone, a skin or a child of one needs; and node -> joint for all nodes."""
+    nodes = container.items("nodes")
+    wanted = {node for piece in pieces for node in np.unique(piece.joint_nodes[piece.weights > 0]).tolist()} | set(humanoid)
+    for index in reversed(tree.order):
+        if index in wanted and tree.parents[index] >= 0:
+            wanted.add(tree.parents[index])
+    for index in tree.order:
+        if tree.parents[index] in wanted and "mesh" not in nodes[index]:
+            wanted.add(index)
+    joints: list[Joint] = []
+    joint_of: dict[int, int] = {}
+    for index in tree.order:
+        if index not in wanted:
+            continue
+        parent = tree.parents[index]
+        joint_of[index] = len(joints)
+        title = str(nodes[index].get("name") or f"node {index}")[:100]
+        joints.append(Joint(title, joint_of.get(parent, -1), tree.world[index][:3, 3].copy(), humanoid.get(index)))
+    return joints, joint_of
+
+
+def _mesh(
+    container: Container, pieces: list[Piece], joint_of: dict[int, int], materials: list[Material]
+) -> tuple[Mesh, list[str], bool]:
+    """All pieces in one vertex buffer; parts by material. The flag tells that the UVs had to be made new."""
+    parts: list[str] = []
+    arrays: dict[str, list[np.ndarray]] = {key: [] for key in ("p", "n", "uv", "f", "m", "part", "j", "w")}
+    morphs: dict[str, list[tuple[int, np.ndarray]]] = {}
+    start, missing_uv = 0, 0
+    definitions = container.items("materials")
+    lookup = np.zeros(len(container.items("nodes")), np.uint16)
+    for node, joint in joint_of.items():
+        lookup[node] = joint
+    for piece in pieces:
+        material = _piece_material(piece, materials)
+        count, faces = len(piece.positions), len(piece.faces)
+        title = _part_name(container, piece, materials[material].name)
+        if title not in parts:
+            parts.append(title)
+        uv = _piece_uv(definitions[material] if material < len(definitions) else {}, piece)
+        missing_uv += uv is None
+        arrays["p"].append(piece.positions.astype(np.float32))
+        arrays["n"].append(_normals(piece))
+        arrays["uv"].append(np.zeros((count, 2), np.float32) if uv is None else uv)
+        arrays["f"].append(piece.faces + start)
+        arrays["m"].append(np.full(faces, material, np.int32))
+        arrays["part"].append(np.full(faces, parts.index(title), np.int32))
+        arrays["j"].append(lookup[piece.joint_nodes])
+        arrays["w"].append(piece.weights)
+        for key, delta in piece.morphs.items():
+            morphs.setdefault(key, []).append((start, delta))
+        start += count
+    joined = {key: np.ascontiguousarray(np.concatenate(value)) for key, value in arrays.items()}
+    full = {}
+    for key, rows in morphs.items():
+        full[key] = np.zeros((start, 3), np.float32)
+        for first, delta in rows:
+            full[key][first : first + len(delta)] = delta
+    mesh = Mesh(joined["p"], joined["n"], joined["uv"], joined["f"].astype(np.int32), joined["m"], joined["part"], joined["j"], joined["w"], full)
+    if missing_uv:
+        mesh = unwrap(mesh)
+    mesh.weld = weld(mesh.positions)
+    return mesh, parts, bool(missing_uv)
+
+
+def _piece_material(piece: Piece, materials: list[Material]) -> int:
+    if piece.material is None:
+        return len(materials) - 1  # _materials appends a plain one for these
+    if not is_index(piece.material, len(materials) - 1):
+        raise GltfError(f"meshes[{piece.mesh}] uses material {str(piece.material)[:20]}, which does not exist")
+    return piece.material
+
+
+def _part_name(container: Container, piece: Piece, material: str) -> str:
+    mesh = str(container.items("meshes")[piece.mesh].get("name") or "")
+    for part in ("face", "hair", "body"):
+        if part in material.lower() or (part == "face" and part in mesh.lower()):
+            return part
+    return material
+
+
+def _normals(piece: Piece) -> np.ndarray:
+    if piece.normals is not None:
+        return piece.normals.astype(np.float32)
+    return vertex_normals(piece.positions, piece.faces)
+
+
+def _base_texture(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    surface = definition.get("pbrMetallicRoughness")
+    info = surface.get("baseColorTexture") if isinstance(surface, Mapping) else None
+    return info if isinstance(info, Mapping) else {}
+
+
+def _piece_uv(definition: Mapping[str, Any], piece: Piece) -> np.ndarray | None:
+    """The UVs that the base colour uses, KHR_texture_transform applied, moved into 0..1 where whole triangles allow it."""
+    info = _base_texture(definition)
+    extensions = info.get("extensions")
+    transform = extensions.get("KHR_texture_transform") if isinstance(extensions, Mapping) else None
+    transform = transform if isinstance(transform, Mapping) else {}
+    uv = piece.uv_sets.get(transform.get("texCoord", info.get("texCoord", 0)))
+    if uv is None:
+        return None
+    if transform:
+        scale, offset = _pair(transform.get("scale"), 1.0), _pair(transform.get("offset"), 0.0)
+        angle = transform.get("rotation", 0.0)
+        angle = float(angle) if isinstance(angle, (int, float)) else 0.0
+        c, s = np.cos(angle), np.sin(angle)
+        uv = ((uv * scale) @ np.array([[c, -s], [s, c]]) + offset).astype(np.float32)
+    tile = np.floor(uv[piece.faces].mean(axis=1))
+    if not tile.any():
+        return uv
+    low, high = np.full(uv.shape, np.inf), np.full(uv.shape, -np.inf)
+    for corner in range(3):
+        np.minimum.at(low, piece.faces[:, corner], tile)
+        np.maximum.at(high, piece.faces[:, corner], tile)
+    return (uv - np.where(low == high, low, 0.0)).astype(np.float32)
+
+
+def _pair(value: Any, default: float) -> np.ndarray:
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(v, (int, float)) for v in value):
+        return np.array(value, np.float64)
+    return np.full(2, default)
+
+
+def _turn(mesh: Mesh, joints: list[Joint]) -> None:
+    """VRM 0.x faces −Z: turn everything by 180° about Y, so that it faces +Z like the rest of the pack."""
+    half = np.array([-1, 1, -1], np.float32)
+    mesh.positions *= half
+    mesh.normals *= half
+    for delta in mesh.morphs.values():
+        delta *= half
+    for joint in joints:
+        joint.position = joint.position * half
+
+
+def _materials(container: Container, kind: str) -> tuple[list[Material], list[Texture], list[int], dict[int, list[int]]]:
+    textures: list[Texture] = []
+    images: list[int] = []
+    shades: dict[int, set[int]] = {}
+    mains: set[int] = set()
+    materials: list[Material] = []
+    for index, entry in enumerate(container.items("materials")):
+        image = _image_of(container, _base_texture(entry).get("index"), f"materials[{index}]")
+        number = None
+        if image is not None:
+            if image not in images:
+                images.append(image)
+                textures.append(_texture(container, image))
+            number = images.index(image)
+            mains.add(image)
+            shade = _shade_image(container, entry, index, kind)
+            if shade is not None and shade != image:
+                shades.setdefault(number, set()).add(shade)
+        materials.append(_material(entry, index, number))
+    materials.append(Material("plain"))
+    kept = {number: sorted(found - mains) for number, found in shades.items() if found - mains}
+    return materials, textures, images, kept
+
+
+def _material(entry: Mapping[str, Any], index: int, texture: int | None) -> Material:
+    surface = entry.get("pbrMetallicRoughness")
+    factor = surface.get("baseColorFactor", [1, 1, 1, 1]) if isinstance(surface, Mapping) else [1, 1, 1, 1]
+    if not isinstance(factor, list) or len(factor) != 4 or not all(isinstance(v, (int, float)) for v in factor):
+        factor = [1, 1, 1, 1]
+    color = [min(max(float(v), 0.0), 1.0) for v in factor]
+    srgb = [12.92 * c if c <= 0.0031308 else 1.055 * c ** (1 / 2.4) - 0.055 for c in color[:3]]
+    mode = entry.get("alphaMode", "OPAQUE")
+    cutoff = entry.get("alphaCutoff", 0.5)
+    return Material(
+        str(entry.get("name") or f"material {index}")[:100],
+        texture,
+        (srgb[0], srgb[1], srgb[2], color[3]),
+        alpha_mode=mode if mode in ("OPAQUE", "MASK", "BLEND") else "OPAQUE",
+        alpha_cutoff=float(cutoff) if isinstance(cutoff, (int, float)) else 0.5,
+        double_sided=entry.get("doubleSided") is True,
+    )
+
+
+def _shade_image(container: Container, entry: Mapping[str, Any], index: int, kind: str) -> int | None:
+    texture = None
+    if kind == "1.0":
+        extensions = entry.get("extensions")
+        mtoon = extensions.get("VRMC_materials_mtoon") if isinstance(extensions, Mapping) else None
+        info = mtoon.get("shadeMultiplyTexture") if isinstance(mtoon, Mapping) else None
+        texture = info.get("index") if isinstance(info, Mapping) else None
+    elif kind == "0.x":
+        properties = container.document["extensions"]["VRM"]
+        values = properties.get("materialProperties") if isinstance(properties, Mapping) else None
+        if isinstance(values, list) and index < len(values) and isinstance(values[index], Mapping):
+            found = values[index].get("textureProperties")
+            texture = found.get("_ShadeTexture") if isinstance(found, Mapping) else None
+    return _image_of(container, texture, "shade texture") if texture is not None else None
+
+
+def _image_of(container: Container, texture: Any, where: str) -> int | None:
+    """The image behind glTF texture ``texture`` (None for None). Refuses KTX2 by name."""
+    if texture is None:
+        return None
+    entry = container.item("textures", texture, where)
+    image = entry.get("source")
+    extensions = entry.get("extensions")
+    if isinstance(extensions, Mapping):
+        if "KHR_texture_basisu" in extensions and image is None:
+            raise GltfError(f"KHR_texture_basisu is not supported: {_REFUSED['KHR_texture_basisu']}")
+        webp = extensions.get("EXT_texture_webp")
+        if image is None and isinstance(webp, Mapping):
+            image = webp.get("source")
+    if image is None:
+        return None
+    container.item("images", image, where)
+    return image
+
+
+def image_bytes(container: Container, index: int) -> bytes:
+    """The encoded bytes of image ``index``, from its buffer view or data URI. Other files are never opened."""
+    entry = container.item("images", index, "image")
+    if entry.get("bufferView") is not None:
+        return bytes(buffer_view(container, entry["bufferView"], f"images[{index}]"))
+    return data_uri(entry.get("uri"), f"images[{index}]")
+
+
+def decode_image(data: bytes, where: str) -> np.ndarray:
+    """(H, W, 3 or 4) uint8 of PNG, JPEG or WebP bytes. Refuses KTX2 by name and pictures of more than 67 megapixels."""
+    from PIL import Image, UnidentifiedImageError
+
+    if data[:7] == b"\xabKTX 20":
+        raise GltfError(f"{where} is a KTX2 texture: {_REFUSED['KHR_texture_basisu']}")
+    try:
+        with Image.open(BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
+            if image.width * image.height > MAX_IMAGE_PIXELS:
+                raise GltfError(f"{where} is {image.width}x{image.height}, larger than 8192x8192")
+            has_alpha = image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info
+            return np.array(image.convert("RGBA" if has_alpha else "RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, GltfError):
+            raise
+        raise GltfError(f"{where} cannot be read as PNG, JPEG or WebP: {str(error)[:100]}") from error
+
+
+def _texture(container: Container, image: int) -> Texture:
+    data = image_bytes(container, image)
+    entry = container.items("images")[image]
+    mime = {b"\x89PNG": "image/png", b"RIFF": "image/webp"}.get(data[:4], "image/jpeg")
+    name = str(entry.get("name") or f"image {image}")[:100]
+    return Texture(name, decode_image(data, f"images[{image}] ({name})"), data, mime)
+
+
+def _largest_texture(mesh: Mesh, materials: list[Material]) -> int:
+    """The texture that covers most of the surface: what the bake paints unless told otherwise."""
+    p, f = mesh.positions.astype(np.float64), mesh.faces
+    areas = np.linalg.norm(np.cross(p[f[:, 1]] - p[f[:, 0]], p[f[:, 2]] - p[f[:, 0]]), axis=1)
+    totals: dict[int, float] = {}
+    for number, area in enumerate(np.bincount(mesh.face_material, areas, len(materials))):
+        texture = materials[number].texture
+        if texture is not None:
+            totals[texture] = totals.get(texture, 0.0) + float(area)
+    return max(totals, key=lambda index: totals[index], default=0)
+
+
+def _heads(avatar: Avatar) -> float:
+    y = avatar.mesh.positions[:, 1]
+    joints = [joint for joint in avatar.joints if joint.bone == "head"]
+    if not joints:
+        return 2.5
+    head = float(y.max() - joints[0].position[1])
+    return float(np.clip((y.max() - y.min()) / max(head, 1e-3), 1.5, 9.0))

@@ -1,0 +1,26 @@
+"""Run every test, fastest layer first. Everything else on the line goes to pytest (paths, -k, -x, ...)."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from ..setup import paths
+
+ENVIRONMENT = "test"
+PASS_THROUGH = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pytest_arguments", nargs="*", metavar="PYTEST_ARGUMENT", help="passed to pytest as they are")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    return subprocess.call(pytest_command(arguments.pytest_arguments + arguments.rest), cwd=paths.CHECKOUT)
+
+
+def pytest_command(arguments: list[str]) -> list[str]:
+    """pytest's own script rather than ``-m pytest``: the checkout must not be on ``sys.path`` (its ``nodes`` is not core's)."""
+    return [str(paths.environment_script(Path(sys.prefix), "pytest")), *arguments]

@@ -1,0 +1,1 @@
+"""What several test layers share, importable as ``chibi_testing``."""
