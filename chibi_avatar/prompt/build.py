@@ -9,6 +9,7 @@ from typing import Any
 from ..character import Character, Evidence
 from .dialects import Dialect, dialect
 from .facts import Parse
+from .form import read_form
 from .parse import parse
 from .tags import GROUPS, Tag, absent_tags, character_tags
 
@@ -25,6 +26,25 @@ class Result:
     parsed: Parse
     people: list[Character] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready: prompts, Character, what was not understood or not used, with positions."""
+
+        def spans(kind: str) -> list[dict[str, Any]]:
+            return [
+                {"start": s.start, "end": s.end, "text": self.parsed.text[s.start : s.end]} for s in self.parsed.spans if s.kind == kind
+            ]
+
+        return {
+            "family": self.family,
+            "positive": self.positive,
+            "negative": self.negative,
+            "character": self.character.to_dict(),
+            "people": [person.to_dict() for person in self.people],
+            "unknown": spans("unknown"),
+            "not_used": spans("blocked"),
+            "notes": self.notes,
+        }
 
 
 def words_to_character(parsed: Parse, index: int = 0) -> Character:
@@ -75,6 +95,7 @@ def build(
     character: Any = None,
     identity_character: Any = None,
     seed: int = 0,
+    form: str = "",
     **widgets: Any,
 ) -> Result:
     """From a description (Chinese or English), a Character and widget values to prompts for one model family.
@@ -89,12 +110,15 @@ def build(
         if part is not None:
             merged = merged.merge(Character.coerce(part))
     merged = merged.merge(words_to_character(parsed))
+    choices = read_form(form)
+    merged = merged.merge(choices.character())
     chosen = {path.replace("__", "."): value for path, value in widgets.items() if value is not None}
     if chosen:
         merged = merged.merge(Character(chosen, {path: Evidence("widget") for path in chosen}))
     positive = positive_prompt(merged, dial, parsed)
     negative = negative_prompt(merged, dial, parsed)
-    lines = [f"family: {dial.id}", *parsed.notes]
+    notes = [*parsed.notes, *choices.notes]
+    lines = [f"family: {dial.id}", *notes]
     lines += [f"unknown at {s.start}-{s.end}: {s.what}" for s in parsed.unknown()]
     lines += [f"not used at {s.start}-{s.end}: {s.what}" for s in parsed.blocked()]
-    return Result(positive, negative, merged, "\n".join(lines), dial.id, parsed)
+    return Result(positive, negative, merged, "\n".join(lines), dial.id, parsed, notes=notes)

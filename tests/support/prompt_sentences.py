@@ -9,7 +9,7 @@ from chibi_avatar.character import Color
 from chibi_avatar.prompt.lexicon import family_of
 from chibi_avatar.prompt.parse import parse
 
-FILE = Path(__file__).resolve().parents[2] / "data" / "prompt" / "sentences.txt"
+FILE = Path(__file__).resolve().parents[1] / "data" / "prompt" / "sentences.txt"
 
 
 @dataclass
