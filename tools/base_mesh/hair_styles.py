@@ -159,6 +159,8 @@ STYLES: dict[str, Callable[[Builder], None]] = {
     for f in (bob, long_straight, hime, twin_tails, low_twin_tails, ponytail, braid, twin_braids, short, spiky, wolf_cut, curly, bun, double_bun)
 }
 
+COVERS_EARS = ("bob", "long_straight", "hime", "wolf_cut", "curly")
+
 # ------------------------------------------------------------------ fringes
 
 
@@ -220,6 +222,8 @@ def build_hair(level: int) -> list[Piece]:
         for name, make in table.items():
             b = Builder(f"{prefix}_{name}", level)
             make(b)
+            if name in COVERS_EARS:
+                b.piece.hides = (("ear", -1.0, 2.0),)
             pieces.append(b.piece)
     b = Builder("ahoge", level)
     b.ahoge()
