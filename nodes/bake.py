@@ -78,7 +78,7 @@ class ChibiAvatarRender(io.ComfyNode):
         if pose is not None:
             from ..chibi_avatar.pose.rig import pose_to_rotations
 
-            rotations = pose_to_rotations(pose, avatar)
+            rotations = pose_to_rotations(pose, avatar.joints)
         if camera is not None:
             looks = [Camera.from_load3d(camera, width, height)]
         elif view == "turntable":
