@@ -115,7 +115,7 @@ def bake(
     colors: list[torch.Tensor] = []
     for number, (camera, picture, alpha) in enumerate(zip(views.cameras, pictures, alphas, strict=True)):
         height, width = picture.shape[:2]
-        view = see(avatar, texels, camera.resized(width, height), options.size)
+        view = see(avatar, texels, camera.resized(width, height))
         guess = fit(view.mask, picture, alpha)
         if guess.note:
             notes.append(f"view {number + 1} ({camera.name or round(camera.azimuth)}): {guess.note}")

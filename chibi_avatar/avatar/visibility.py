@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from .camera import Camera, framing
 from .gbuffer import gbuffer
 from .model import Avatar
 from .raster import chunks
-from .texels import TexelBuffer, mesh_digest
+from .texels import TexelBuffer
 
 if TYPE_CHECKING:
     import torch
@@ -46,18 +47,25 @@ class ViewTexels:
         return sum(t.numel() * t.element_size() for t in tensors) + self.mask.nbytes
 
 
-def see(avatar: Avatar, texels: TexelBuffer, camera: Camera, key: Any = None) -> ViewTexels:
+def see(avatar: Avatar, texels: TexelBuffer, camera: Camera) -> ViewTexels:
     """Project the covered texels of the atlas into ``camera``: visible by z-buffer with slope bias, weighted by angle (cos⁴),
-    distance to depth edges and view (front before back before sides). The result is cached under ``key``."""
-    full_key = (mesh_digest(avatar.mesh), texels.size, camera, str(texels.position.device), key)
-    if full_key in _CACHE:
-        _CACHE.move_to_end(full_key)
-        return _CACHE[full_key]
+    distance to depth edges and view (front before back before sides). The last results are kept."""
+    key = (*_identity(avatar, texels), camera)
+    if key in _CACHE:
+        _CACHE.move_to_end(key)
+        return _CACHE[key]
     result = _project(avatar, texels, camera)
-    _CACHE[full_key] = result
+    _CACHE[key] = result
     while sum(item.nbytes for item in _CACHE.values()) > _CACHE_BYTES and len(_CACHE) > 1:
         _CACHE.popitem(last=False)
     return result
+
+
+def _identity(avatar: Avatar, texels: TexelBuffer) -> tuple:
+    """What a projection depends on, but for the camera."""
+    labels = hashlib.sha256(avatar.mesh.face_material.tobytes() + avatar.mesh.face_part.tobytes()).hexdigest()
+    kinds = tuple((m.alpha_mode, m.double_sided) for m in avatar.materials)
+    return texels.key, texels.size, str(texels.position.device), labels, kinds, tuple(avatar.parts)
 
 
 def _edge_ramp(away: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
@@ -173,7 +181,7 @@ def exposed(avatar: Avatar, texels: TexelBuffer, stride: int = 13, size: int = 3
     """
     import torch
 
-    key = (mesh_digest(avatar.mesh), texels.size, stride, size, len(texels.position))
+    key = (*_identity(avatar, texels), stride, size)
     if key in _EXPOSED:
         return _EXPOSED[key]
     thin = replace(texels, position=texels.position[::stride], normal=texels.normal[::stride])
