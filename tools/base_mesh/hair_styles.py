@@ -38,7 +38,7 @@ def _long(b: Builder, y: float, tips: float = 0.06) -> None:
         low = y + drop
         path = np.r_[a, [e * [0.95, 1, 0.97] + [0, -0.30, 0], e * [0.92, 1, 0.93] + [0, (low - e[1]) * 0.62, 0],
                          np.array([e[0] * 0.86, low - tips * (i % 2), e[2] * 0.93])]]  # fmt: skip
-        b.tail(path, w * 1.10, 0.085, f"hair_{i}", joints=4, strands=0, kind="lens", out=out,
+        b.tail(path, w * 1.10, 0.085, f"hair_{i}", joints=2, strands=0, kind="lens", out=out,
                profile=((0, 0.25), (0.12, 0.72), (0.3, 1.0), (0.8, 0.92), (0.94, 0.55), (1, 0.03)))  # fmt: skip
 
 

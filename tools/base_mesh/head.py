@@ -153,7 +153,7 @@ def _squash(d: np.ndarray, below: np.ndarray, above: np.ndarray, keep: float, la
     return out
 
 
-def closed_mouth(f: np.ndarray, smile: float = 0.8, width: float = 0.74, keep: float = 0.0) -> np.ndarray:
+def closed_mouth(f: np.ndarray, smile: float = 0.8, width: float = 0.92, keep: float = 0.0) -> np.ndarray:
     """Height offsets that close the painted mouth to a line; ``smile`` lifts the corners, ``keep`` leaves it partly open."""
     fx, d = f[..., 0] - MOUTH[0], f[..., 1] - MOUTH[1]
     # a little wider and taller than the painted mouth, so that the line tapers at the corners
@@ -172,7 +172,7 @@ def eye_morph(f: np.ndarray, side: float, arc: float, level: float, keep: float 
     """Offsets (dx, dy) that close the eye on ``side`` (+1 left) to an arc: ``arc`` > 0 bows up (happy), < 0 hangs down."""
     dx, d = f[..., 0] - side * EYE[0], f[..., 1] - EYE[1]
     u = dx / EYE_HALF[0]
-    reach = smoothstep(1.32, 1.02, np.abs(u))
+    reach = smoothstep(1.17, 0.98, np.abs(u))
     h = EYE_HALF[1] * np.sqrt(np.clip(1 - (np.abs(u) / 1.28) ** 3, 0.05, 1))
     line = level + arc * (1 - 1.4 * u * u)
     moved = _squash(d, h - 0.016, h, keep, 0.058, (0.110, 0.040))
@@ -234,7 +234,7 @@ def face_morphs(f: np.ndarray) -> dict[str, np.ndarray]:
         "lookDown": both(eye_shift, 0.0, -0.042),
         "lookLeft": eye_shift(f, 1.0, 0.040, 0.0) + eye_shift(f, -1.0, 0.040, 0.0),
         "lookRight": eye_shift(f, 1.0, -0.040, 0.0) + eye_shift(f, -1.0, -0.040, 0.0),
-        "smile": mouth(1.25, 1.05, 0.0),
+        "smile": mouth(2.1, 1.22, 0.0) + both(eye_scale, -0.10) + both(brow_move, 0.012, 0.0),
         "grin": mouth(0.85, 1.10, 0.62),
         "pout": mouth(-0.5, 0.42, 0.0) + both(brow_move, -0.012, -0.012),
         "worried": both(brow_move, 0.012, 0.030),

@@ -202,7 +202,7 @@ def _mouth(character: Character, c: _Canvas, skin: np.ndarray) -> None:
     ink = mix(np.float32([0.47, 0.18, 0.19]), shaded(skin, 0.5, 1.6, 0.03), 0.25)
     out = np.maximum(np.abs(d) - h, 0)
     beyond = np.hypot(out, np.maximum(np.abs(x) - MOUTH_W, 0))
-    c.blend(area, ink, step(0.0052 + px, 0.0052 - px, beyond) * step(MOUTH_W + 0.010, MOUTH_W + 0.002, np.abs(x)))
+    c.blend(area, ink, step(0.0064 + px, 0.0064 - px, beyond) * step(MOUTH_W + 0.010, MOUTH_W + 0.002, np.abs(x)))
     inner = step(px, -px, np.abs(d) - np.maximum(h - 0.006, 0)) * (h > 0.004)
     c.blend(area, np.float32([0.55, 0.17, 0.22]), inner)
     tongue = step(1.06, 0.94, np.hypot(x / 0.052, (d + MOUTH_H * 0.72) / 0.036)) * inner
