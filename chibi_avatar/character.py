@@ -242,6 +242,10 @@ class Character(Mapping[str, Any]):
     def __repr__(self) -> str:
         return f"Character({self._values!r})"
 
+    def __str__(self) -> str:
+        """The JSON that API users can post back; ComfyUI's Preview as Text shows it."""
+        return self.to_json(indent=2)
+
     def evidence(self, path: str) -> Evidence | None:
         """Where the value of ``path`` came from, or None when it is unset."""
         return self._evidence.get(path)

@@ -239,7 +239,7 @@ def assemble(names: Iterable[str], preset: str, heads: float, build: str, head_s
     joints, index, chains = _skeleton(chosen, body)
     unit = _archive()[1]["grid"]
 
-    columns: dict[str, list[np.ndarray]] = {k: [] for k in ("pos", "uv", "joint", "weight", "smooth")}
+    columns: dict[str, list[np.ndarray]] = {k: [] for k in ("pos", "unfolded", "uv", "joint", "weight", "smooth")}
     faces, face_part, face_zone, zones = [], [], [], []
     morphs: dict[str, list[np.ndarray]] = {}
     start, groups = 0, 0
@@ -254,6 +254,8 @@ def assemble(names: Iterable[str], preset: str, heads: float, build: str, head_s
         joint = np.asarray(bones, np.uint16)[a["bone"]]
         weight = a["weight"] / 255.0
         columns["pos"].append(_warp(pos, joint, weight, joints, body))
+        # the neutral mouth is folded to a line; its normals come from the open mouth, where the surface is smooth
+        columns["unfolded"].append(columns["pos"][-1] + a.get("morph/aa", 0) * unit)
         columns["uv"].append(a["uv"] / 65535.0)
         columns["joint"].append(joint)
         columns["weight"].append(weight)
@@ -290,7 +292,7 @@ def assemble(names: Iterable[str], preset: str, heads: float, build: str, head_s
         dense[name] = np.ascontiguousarray(full[used])
     mesh = Mesh(
         positions=stacked["pos"].astype(np.float32),
-        normals=_normals(stacked["pos"], face, weld, stacked["smooth"]),
+        normals=_normals(stacked["unfolded"], face, weld, stacked["smooth"]),
         uvs=stacked["uv"].astype(np.float32),
         faces=face.astype(np.int32),
         face_material=np.array([materials[n] for n in parts], np.int32)[part],

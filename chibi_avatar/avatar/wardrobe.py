@@ -170,6 +170,8 @@ def plan(character: Character) -> Plan:
         if slot == "hair_ornament" and ("bow" not in kind and "ribbon" not in kind):
             notes.append(f"{slot}: {kind.replace('_', ' ')} is in the picture's prompt but not on the 3D avatar")
             continue
+        if slot == "hat":
+            default = {"straw": Cloth("#ecd08a", "#d9576b"), "witch": Cloth("#5a4a86", "#d98a4a"), "cap": Cloth("#d9576b", "#b9445a")}.get(nearest(HATS, kind), default)
         if slot == "wings" and nearest({"devil": "x", "demon": "x", "bat": "x", "dragon": "x"}, kind):
             default = Cloth("#6d4f75", "#4e3856")
         name = slot if table is None else f"{slot}_{nearest(table, kind) or next(iter(table.values()))}"

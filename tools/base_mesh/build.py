@@ -62,7 +62,8 @@ def _quads(grid: Grid, start: int) -> np.ndarray:
     f = np.concatenate([one[keep], two[keep]])
     if grid.flip:
         f = f[:, ::-1]
-    q = np.rint(p.reshape(-1, 3) / GRID)[f - start]
+    spread = p + grid.morphs.get("aa", 0.0)  # the neutral mouth is folded, not gone
+    q = np.rint(spread.reshape(-1, 3) / GRID)[f - start]
     alive = (q[:, 0] != q[:, 1]).any(1) & (q[:, 1] != q[:, 2]).any(1) & (q[:, 0] != q[:, 2]).any(1)
     return f[alive]
 

@@ -246,7 +246,7 @@ class Builder:
         u /= np.linalg.norm(u)
         w = np.cross(ax, u)
         p = np.asarray(centre, float) + (r * np.sin(lat))[..., None] * (np.cos(lon)[..., None] * u + np.sin(lon)[..., None] * w) + (r * np.cos(lat))[..., None] * ax * 0.92
-        a = np.stack(np.meshgrid(np.linspace(0, 1, cols + 1), np.linspace(0.1, 0.9, rows + 1)), -1)
+        a = np.stack(np.meshgrid(np.linspace(0, 3, cols + 1), np.linspace(0.1, 0.9, rows + 1)), -1)
         g = self.piece.add(to_world(p), "hair", "head", attributes=a, wrap=True)
         if pair:
             self.piece.mirrored([g])

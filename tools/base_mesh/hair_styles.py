@@ -38,7 +38,7 @@ def _long(b: Builder, y: float, tips: float = 0.06) -> None:
         low = y + drop
         path = np.r_[a, [e * [0.95, 1, 0.97] + [0, -0.30, 0], e * [0.92, 1, 0.93] + [0, (low - e[1]) * 0.62, 0],
                          np.array([e[0] * 0.86, low - tips * (i % 2), e[2] * 0.93])]]  # fmt: skip
-        b.tail(path, w * 1.10, 0.085, f"hair_{i}", joints=4, strands=0, kind="lens", out=out,
+        b.tail(path, w * 1.10, 0.085, f"hair_{i}", joints=2, strands=0, kind="lens", out=out,
                profile=((0, 0.25), (0.12, 0.72), (0.3, 1.0), (0.8, 0.92), (0.94, 0.55), (1, 0.03)))  # fmt: skip
 
 
@@ -123,14 +123,14 @@ def wolf_cut(b: Builder) -> None:
 
 
 def curly(b: Builder) -> None:
-    b.shell([(0, 0.86), (40, 0.80), (58, 0.52), (72, 0.12), (100, 0.05), (180, 0.03)], [(0, 0.09), (60, 0.12), (110, 0.17), (180, 0.17)],
+    b.shell([(0, 0.86), (40, 0.80), (58, 0.52), (72, 0.12), (100, 0.05), (180, 0.03)], [(0, 0.09), (60, 0.11), (110, 0.14), (180, 0.14)],
             locks=12, groove=0.035, tips=0.04, back=0.05, lumps=0.028, curl=0.08, crown=0.11)  # fmt: skip
-    rows = [(0.01, 0.118, (70, 97, 124, 152, 179)), (0.20, 0.108, (62, 86, 112, 138, 165)), (0.42, 0.104, (62, 92, 120, 148, 176)), (0.64, 0.100, (70, 104, 134, 162)), (0.84, 0.096, (54, 92, 126, 160))]
+    rows = [(0.02, 0.165, (76, 108, 142, 175)), (0.26, 0.160, (66, 98, 131, 164)), (0.52, 0.155, (70, 106, 142, 177)), (0.76, 0.145, (64, 108, 152))]
     for k, (y, r, degrees) in enumerate(rows):
         for i, deg in enumerate(degrees):
-            c = b.on_skull([(deg, max(y, 0.10), 0.105 + 0.03 * (k < 2))])[0]
-            c[1] = y + 0.02 * np.sin(deg)
-            b.ball(c, r, True, swirl=0.12, axis=(np.sin(i * 2.1 + k), 0.6, np.cos(i * 1.7 + k)), size=0.62)
+            c = b.on_skull([(deg, max(y, 0.10), 0.085)])[0]
+            c[1] = y + 0.025 * np.sin(deg)
+            b.ball(c, r, True, swirl=0.10, axis=(np.sin(i * 2.1 + k), 0.7, np.cos(i * 1.7 + k)), size=0.8)
 
 
 def bun(b: Builder) -> None:
@@ -158,6 +158,8 @@ STYLES: dict[str, Callable[[Builder], None]] = {
     f.__name__: f
     for f in (bob, long_straight, hime, twin_tails, low_twin_tails, ponytail, braid, twin_braids, short, spiky, wolf_cut, curly, bun, double_bun)
 }
+
+COVERS_EARS = ("bob", "long_straight", "hime", "wolf_cut", "curly")
 
 # ------------------------------------------------------------------ fringes
 
@@ -220,6 +222,8 @@ def build_hair(level: int) -> list[Piece]:
         for name, make in table.items():
             b = Builder(f"{prefix}_{name}", level)
             make(b)
+            if name in COVERS_EARS:
+                b.piece.hides = (("ear", -1.0, 2.0),)
             pieces.append(b.piece)
     b = Builder("ahoge", level)
     b.ahoge()

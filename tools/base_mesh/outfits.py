@@ -108,7 +108,7 @@ def top_dress(t: Tailor) -> None:
 
 
 def top_overalls_shirt(t: Tailor) -> None:
-    _torso(t, 0.275, SNUG)
+    _torso(t, 0.300, [(0.20, 0.002), (0.34, 0.004), (0.40, 0.009), (0.53, 0.011), (0.58, 0.008)])
     t.sleeve(0.150, [(0.05, 0.010), (0.15, 0.016)], cuff=(0.016, 2))
     t.neckline(2)
 

@@ -104,6 +104,7 @@ class Tailor:
             out = g * np.array([1.0, 0.0, 1.0])
             out /= np.linalg.norm(out, axis=2, keepdims=True) + 1e-9
             g = g + out * (depth * (saw[None] - 0.5) * 2 * s[:, None] ** 0.7)[..., None]
+        lay = np.stack(np.broadcast_arrays(np.arange(around + 1) / per, np.linspace(0, 1, rows + 1)[:, None]), -1) if pleats else None
         inside = g[[rows * 2 // 3, rows // 3, 0]]  # a lining, for when the skirt is lifted
         middle = inside.mean(1, keepdims=True) * np.array([0.0, 1.0, 1.0])
         inside = middle + (inside - middle) * np.array([0.93, 1.0, 0.93])
@@ -111,12 +112,16 @@ class Tailor:
         g = np.concatenate([_rolled(g, 0.010), inside])
         weights = self._swing(top, hem, float(w[-1] + flare))
         flip = _outwards(outside)
+        if lay is not None:  # attribute 0 counts pleats, for the paint
+            lay = np.concatenate([lay, lay[-1:].repeat(2, 0)])
+        ways = {} if lay is None else {"attributes": lay}
         if trim:  # a second colour along the hem: its own strip, so that it can be painted and baked cleanly
             cut = int(np.searchsorted(-outside[:, :, 1].mean(1), -(hem + trim))) - 1
-            self.piece.add(g[: cut + 1], self.zone(zone), weights, wrap=True, flip=flip, smooth="skirt")
-            self.piece.add(g[cut : rows + 3], self.zone(2), weights, wrap=True, flip=flip, smooth="skirt")
+            for part, number in ((slice(0, cut + 1), zone), (slice(cut, rows + 3), 2)):
+                own = {k: v[part] for k, v in ways.items()}
+                self.piece.add(g[part], self.zone(number), weights, wrap=True, flip=flip, smooth="skirt", **own)
         else:
-            self.piece.add(g[: rows + 3], self.zone(zone), weights, wrap=True, flip=flip)
+            self.piece.add(g[: rows + 3], self.zone(zone), weights, wrap=True, flip=flip, **ways)
         self.piece.add(g[rows + 2 :], self.zone(3), weights, wrap=True, flip=flip, density=0.4)
         if band:
             self.band(top + 0.004, 0.026, 0.013, band)

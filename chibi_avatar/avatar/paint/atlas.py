@@ -48,7 +48,7 @@ def paint_atlas(character: Character, plan: Plan, size: int) -> np.ndarray:
             if patch.zone == "face":
                 rgb = face.paint(character, w, has_hair, look)
             elif patch.zone == "scalp":
-                rgb = _flat(w, look.dark if has_hair else skin)
+                rgb = _scalp(w, skin, look.dark if has_hair else skin)
             elif patch.zone == "hair":
                 rgb = hair.paint(look, w)
             elif patch.zone == "hair_tie":
@@ -98,6 +98,13 @@ def _bilinear(grid: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
 
 def _flat(w: Window, color: np.ndarray) -> np.ndarray:
     return np.broadcast_to(color, (*w.row.shape, 3)).astype(np.float32)
+
+
+def _scalp(w: Window, skin: np.ndarray, hair_color: np.ndarray) -> np.ndarray:
+    """Hair-coloured above a line from the ear down to the nape, skin below it."""
+    behind = 1 - 2 * np.abs(w.attr[..., 0] - 1)  # 0 at the ears, 1 at the middle of the back
+    line = 0.34 - 0.27 * behind
+    return mix(_flat(w, skin), hair_color, step(-0.015, 0.015, w.attr[..., 1] - line))
 
 
 def _skin(w: Window, skin: np.ndarray) -> np.ndarray:

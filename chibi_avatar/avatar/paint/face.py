@@ -10,7 +10,7 @@ from .hair import Look
 
 # These agree with the moving regions of the morphs (tools/base_mesh/head.py).
 EYE_X, EYE_Y, EYE_W, EYE_H = 0.224, 0.412, 0.124, 0.152
-BROW_Y = 0.640
+BROW_Y = 0.655
 MOUTH_Y, MOUTH_W, MOUTH_H = 0.195, 0.082, 0.062
 INK = np.float32([0.24, 0.13, 0.16])
 
@@ -141,7 +141,7 @@ def _eye(c: _Canvas, side: int, iris: np.ndarray, style: str, lash: np.ndarray, 
     taper = step(-0.10, 0.75, turn) * step(np.pi - 0.25, np.pi - 1.10, turn) * (turn > -0.2)
     thick = (0.070 + (0.135 if presentation != "masculine" else 0.085) * grow) * taper
     band = step(-aa, aa, top_r - (1 - 0.40 * thick)) * step(1 + thick + aa, 1 + thick - aa, top_r) * (thick > 0.004)
-    wing_reach = 0.24 if presentation != "masculine" else 0.08
+    wing_reach = 0.12 if presentation != "masculine" else 0.06
     wing_v = (height - (0.22 + 0.55 * np.clip(u - 0.86, 0, 1))) / np.maximum(0.13 * (1 - (u - 0.86) / (wing_reach + 0.10)), 0.01)
     wing = step(1.15, 0.75, np.abs(wing_v)) * step(0.80, 0.90, u) * step(0.96 + wing_reach + aa, 0.96 + wing_reach - 2 * aa, u)
     c.blend(area, lash, np.maximum(band, wing))
@@ -154,7 +154,7 @@ def _eye(c: _Canvas, side: int, iris: np.ndarray, style: str, lash: np.ndarray, 
     under = step(0.050, 0.020, np.abs(r - 1.015)) * step(-0.62, -0.80, v) * step(-0.45, 0.25, u)
     c.blend(area, mix(lash, skin, 0.30), 0.9 * under)
     fold = step(0.030, 0.010, np.abs(top_r - 1 - thick - 0.085)) * step(0.70, 0.85, height) * step(-0.75, -0.45, u) * step(0.85, 0.5, u)
-    c.blend(area, shaded(skin, 0.66, 1.6, 0.03), 0.65 * fold)
+    c.blend(area, shaded(skin, 0.66, 1.6, 0.03), 0.40 * fold)
     return None
 
 
@@ -202,12 +202,12 @@ def _mouth(character: Character, c: _Canvas, skin: np.ndarray) -> None:
     ink = mix(np.float32([0.47, 0.18, 0.19]), shaded(skin, 0.5, 1.6, 0.03), 0.25)
     out = np.maximum(np.abs(d) - h, 0)
     beyond = np.hypot(out, np.maximum(np.abs(x) - MOUTH_W, 0))
-    c.blend(area, ink, step(0.0052 + px, 0.0052 - px, beyond) * step(MOUTH_W + 0.010, MOUTH_W + 0.002, np.abs(x)))
+    c.blend(area, ink, step(0.0064 + px, 0.0064 - px, beyond) * step(MOUTH_W + 0.010, MOUTH_W + 0.002, np.abs(x)))
     inner = step(px, -px, np.abs(d) - np.maximum(h - 0.006, 0)) * (h > 0.004)
     c.blend(area, np.float32([0.55, 0.17, 0.22]), inner)
     tongue = step(1.06, 0.94, np.hypot(x / 0.052, (d + MOUTH_H * 0.72) / 0.036)) * inner
     c.blend(area, np.float32([0.93, 0.50, 0.52]), tongue)
-    teeth = step(MOUTH_H * 0.50 - px, MOUTH_H * 0.50 + px, d) * step(px, -px, d - np.maximum(h - 0.011, 0)) * (np.abs(x) < 0.055)
+    teeth = step(MOUTH_H * 0.50 - px, MOUTH_H * 0.50 + px, d) * step(px, -px, d - np.maximum(h - 0.017, 0)) * (np.abs(x) < 0.050)
     c.blend(area, np.float32([1.0, 0.99, 0.97]), teeth)
     if character["face.fang"]:
         t = np.clip((-(d + h * 1.0)) / 0.020, 0, 1)

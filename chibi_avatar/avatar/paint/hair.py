@@ -63,7 +63,7 @@ def paint(look: Look, w) -> np.ndarray:
     shell = float(np.ptp(across)) > 2.0
     if shell:
         lobe = np.abs((across + 0.5) % 1 * 2 - 1)  # 0 in the groove, 1 on the lock
-        side = step(0.34, 0.16, lobe) * step(0.12, 0.42, along)
+        side = 0.62 * step(0.34, 0.16, lobe) * step(0.12, 0.42, along)
         fine = step(0.030, 0.012, np.abs(((across * 3 + 0.2 * np.sin(along * 9)) % 1) - 0.5) * 0.34) * step(0.25, 0.6, along) * 0.35
         zig = 0.020 * _wave(across * 4 + 0.3)
         span = 0.030 * lobe**0.6 - 0.006
