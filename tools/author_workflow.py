@@ -12,13 +12,13 @@ The layout file holds ``nodes`` (id → ``pos``, ``size``, ``bypassed``, ``colla
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 import uuid
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from _bootstrap import ROOT, prepare
+
 
 BUILD = """async ({api, layout}) => {
     const app = window.app, graph = app.graph, made = {};
@@ -77,13 +77,6 @@ BUILD = """async ({api, layout}) => {
 }"""
 
 
-def _load(name: str, folder: Path) -> None:
-    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
-    assert spec is not None and spec.loader is not None
-    sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[name])
-
-
 def tidy(graph: dict, name: str) -> dict:
     """The same file whoever makes it: a fixed id, no view position of the author's, packages named for 'missing nodes'."""
     graph["id"] = str(uuid.uuid5(uuid.NAMESPACE_URL, f"chibi-avatar/workflows/{name}"))
@@ -107,8 +100,7 @@ def main() -> None:
     parser.add_argument("name", help="the workflow's file name without .json")
     parser.add_argument("--picture", type=Path, help="also save a screenshot of the canvas")
     arguments = parser.parse_args()
-    for package, folder in (("chibi_avatar", "chibi_avatar"), ("chibi_testing", "tests/support")):
-        _load(package, ROOT / folder)
+    prepare()
     from chibi_testing.frontend import Frontend
     from playwright.sync_api import sync_playwright
 
