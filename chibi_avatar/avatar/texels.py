@@ -11,6 +11,7 @@ import numpy as np
 
 from .model import Mesh
 from .raster import Raster, rasterize
+from .workers import single_threaded
 
 if TYPE_CHECKING:
     import torch
@@ -67,6 +68,7 @@ def mesh_digest(mesh: Mesh) -> str:
     return digest.hexdigest()
 
 
+@single_threaded
 def texel_gbuffer(mesh: Mesh, size: int, keep: np.ndarray | None = None, device: Any = "cpu", cache: bool = True) -> TexelBuffer:
     """Position, normal, triangle and barycentrics of every texel of a ``size``² atlas; the last two results are kept.
 

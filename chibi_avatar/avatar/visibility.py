@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from .gbuffer import gbuffer
 from .model import Avatar
 from .raster import chunks
 from .texels import TexelBuffer
+from .workers import each
 
 if TYPE_CHECKING:
     import torch
@@ -47,18 +49,17 @@ class ViewTexels:
         return sum(t.numel() * t.element_size() for t in tensors) + self.mask.nbytes
 
 
-def see(avatar: Avatar, texels: TexelBuffer, camera: Camera) -> ViewTexels:
-    """Project the covered texels of the atlas into ``camera``: visible by z-buffer with slope bias, weighted by angle (cos⁴),
+def see(avatar: Avatar, texels: TexelBuffer, cameras: Sequence[Camera]) -> list[ViewTexels]:
+    """Project the covered texels of the atlas into each camera: visible by z-buffer with slope bias, weighted by angle (cos⁴),
     distance to depth edges and view (front before back before sides). The last results are kept."""
-    key = (*_identity(avatar, texels), camera)
-    if key in _CACHE:
-        _CACHE.move_to_end(key)
-        return _CACHE[key]
-    result = _project(avatar, texels, camera)
-    _CACHE[key] = result
+    keys = [(*_identity(avatar, texels), camera) for camera in cameras]
+    missing = [camera for key, camera in zip(keys, cameras, strict=True) if key not in _CACHE]
+    made = dict(zip(missing, each(lambda camera: _project(avatar, texels, camera), missing), strict=True))
+    results = [_CACHE.pop(key) if key in _CACHE else made[camera] for key, camera in zip(keys, cameras, strict=True)]
+    _CACHE.update(zip(keys, results, strict=True))
     while sum(item.nbytes for item in _CACHE.values()) > _CACHE_BYTES and len(_CACHE) > 1:
         _CACHE.popitem(last=False)
-    return result
+    return results
 
 
 def _identity(avatar: Avatar, texels: TexelBuffer) -> tuple:
@@ -187,10 +188,11 @@ def exposed(avatar: Avatar, texels: TexelBuffer, stride: int = 13, size: int = 3
     thin = replace(texels, position=texels.position[::stride], normal=texels.normal[::stride])
     target, extent = framing(avatar.mesh.positions)
     out = torch.zeros(len(thin.position), dtype=torch.bool, device=texels.position.device)
-    for elevation, step in ((-89, 360), (-45, 45), (0, 45), (45, 45), (89, 360)):
-        for azimuth in range(0, 360, step):
-            camera = Camera(azimuth, elevation, target, extent, size, size)
-            out[_project(avatar, thin, camera, least=0.12, faces=texels.faces[::stride]).index] = True
+    around = ((-89, 360), (-45, 45), (0, 45), (45, 45), (89, 360))
+    cameras = [Camera(a, e, target, extent, size, size) for e, step in around for a in range(0, 360, step)]
+    faces = texels.faces[::stride]
+    for view in each(lambda camera: _project(avatar, thin, camera, least=0.12, faces=faces), cameras):
+        out[view.index] = True
     _EXPOSED.clear()
     _EXPOSED[key] = out
     return out

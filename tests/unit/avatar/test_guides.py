@@ -38,8 +38,8 @@ def test_every_map_of_every_view(maps):
 def test_guide_masks_are_the_bake_masks(avatar, maps):
     """Texture would be taken from beside the figure: IoU must be exactly 1."""
     texels = texel_gbuffer(avatar.mesh, 512)
-    for camera, mask in zip(view_set(avatar, "sides4", 192).cameras, maps["mask"], strict=True):
-        assert ((mask > 0.5) == see(avatar, texels, camera).mask).all()
+    for view, mask in zip(see(avatar, texels, view_set(avatar, "sides4", 192).cameras), maps["mask"], strict=True):
+        assert ((mask > 0.5) == view.mask).all()
 
 
 def test_normals_follow_the_controlnet_convention(maps):
