@@ -68,11 +68,10 @@ class ChibiAvatarRender(io.ComfyNode):
     def execute(
         cls, avatar, view, width, height, background, expression, outline, frames, pose=None, camera=None
     ) -> io.NodeOutput:
-        import numpy as np
         import torch
 
         from ..chibi_avatar.avatar.camera import Camera
-        from ..chibi_avatar.avatar.render import render, turntable
+        from ..chibi_avatar.avatar.render import render_all, turntable
         from ..chibi_avatar.avatar.skin import posed
 
         rotations, offset, azimuth = None, None, 0.0
@@ -89,9 +88,8 @@ class ChibiAvatarRender(io.ComfyNode):
             looks = [azimuth if view == "pose" else view]
         ground = None if background == "transparent" else background
         face = expression.strip() or avatar.meta.get("expression")
-        drawn = [render(avatar, look, (width, height), rotations, face, ground, outline, offset=offset) for look in looks]
-        image, mask = (torch.from_numpy(np.stack(item)) for item in zip(*drawn, strict=True))
-        return io.NodeOutput(image, mask)
+        image, mask = render_all(avatar, looks, (width, height), rotations, face, ground, outline, offset=offset)
+        return io.NodeOutput(torch.from_numpy(image), torch.from_numpy(mask))
 
 
 class ChibiAvatarGuides(io.ComfyNode):
