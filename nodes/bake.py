@@ -42,7 +42,7 @@ class ChibiAvatarRender(io.ComfyNode):
                 io.String.Input(
                     "expression",
                     default="",
-                    tooltip="Facial expression, such as happy, blink or aa. Empty keeps the avatar's own face.",
+                    tooltip="Facial expression, such as happy, blink, aa or neutral. Empty shows the Character's own.",
                 ),
                 io.Boolean.Input("outline", default=True, tooltip="Draw outlines in a darker, richer version of each colour."),
                 io.Int.Input(
@@ -87,7 +87,7 @@ class ChibiAvatarRender(io.ComfyNode):
         else:
             looks = [azimuth if view == "pose" else view]
         ground = None if background == "transparent" else background
-        face = expression.strip() or None
+        face = expression.strip() or avatar.meta.get("expression")
         image, mask = render_all(avatar, looks, (width, height), rotations, face, ground, outline, offset=offset)
         return io.NodeOutput(torch.from_numpy(image), torch.from_numpy(mask))
 
