@@ -29,7 +29,7 @@ __all__ = ["BakeOptions", "BakeResult", "TexelBuffer", "bake", "texel_gbuffer"]
 
 SIZES = (512, 1024, 2048, 4096)
 _MATCH_FROM = 1.5 / 255  # views that differ less than this are left as they are
-_THIN = 13  # every so many texels are tested for being visible from anywhere
+_THIN = 29  # every so many texels are tested for being visible from anywhere
 _INKED = 0.06  # how much darker (0..1) than the ring inside them edge pixels are when they are a drawn outline
 _GRAPHS: dict[str, SurfaceGraph] = {}
 
@@ -276,11 +276,11 @@ def _paint(avatar: Avatar, texels: TexelBuffer) -> Any:
     if pixels is None:
         return torch.full((len(texels.pixels), 3), 0.8, device=device)
     image = torch.as_tensor(np.ascontiguousarray(pixels[:, :, :3]), device=device)
-    if image.shape[0] != texels.size or image.shape[1] != texels.size:
-        image = torch.nn.functional.interpolate(
-            image.permute(2, 0, 1)[None].float(), (texels.size, texels.size), mode="bilinear", antialias=True
-        )[0].permute(1, 2, 0)
-    return image.reshape(-1, 3)[texels.pixels].float() / 255
+    if image.shape[:2] == (texels.size, texels.size):
+        return torch.index_select(image.reshape(-1, 3), 0, texels.pixels).float().div_(255)
+    row = torch.div(texels.pixels, texels.size, rounding_mode="floor")
+    place = torch.stack([texels.pixels % texels.size, row], 1).float().add_(0.5).div_(texels.size)
+    return sample(image, place).div_(255)
 
 
 def _with_alpha(pixels: np.ndarray, old: Texture) -> np.ndarray:

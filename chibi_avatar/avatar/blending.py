@@ -94,8 +94,8 @@ def blend(
             _add(mass, view.index, fine)
             continue
         mid_field, broad_field = fields[number]
-        broad = _at(texels, view.index, broad_field)
-        mid = _at(texels, view.index, mid_field)
+        broad = field_at(texels, view.index, broad_field)
+        mid = field_at(texels, view.index, mid_field)
         third = ratio**_MID
         _add(total, view.index, (color - mid) * fine[:, None])
         _add(mass, view.index, fine)
@@ -116,7 +116,7 @@ def _add(target: torch.Tensor, index: torch.Tensor, values: torch.Tensor) -> Non
     target.index_copy_(0, index, values.add_(torch.index_select(target, 0, index)))
 
 
-def _at(texels: TexelBuffer, index: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
+def field_at(texels: TexelBuffer, index: torch.Tensor, field: torch.Tensor) -> torch.Tensor:
     """Vertex field (V, 3) at chosen texels (K,)."""
     import torch
 

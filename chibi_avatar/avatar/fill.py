@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .blending import field_at
 from .model import Mesh
+from .raster import chunks
 from .surface import SurfaceGraph
 from .texels import TexelBuffer
 
@@ -89,9 +91,11 @@ def fill_surface(
     vertex = torch.as_tensor(graph.to_vertices(field), device=color.device)
     lit = torch.as_tensor(reached[graph.point], device=color.device)
     index = torch.nonzero(missing).squeeze(1)
-    corners = texels.triangles[texels.faces[index]]
-    value = (vertex[corners] * texels.bary[index][:, :, None]).sum(1) + base[index]
-    color[index] = torch.where(lit[corners[:, :1]], value, paint[index]).clamp_(0, 1)
+    lit = lit[texels.triangles].all(1)
+    for part in chunks(len(index), color.device):
+        chosen = index[part]
+        value = field_at(texels, chosen, vertex) + base[chosen]
+        color[chosen] = torch.where(lit[texels.faces[chosen]][:, None], value, paint[chosen]).clamp_(0, 1)
     return missing, follow
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .model import Mesh
+from .raster import chunks
 
 if TYPE_CHECKING:
     import torch
@@ -76,23 +77,35 @@ def close_seams(atlas: torch.Tensor, inside: torch.Tensor, first: np.ndarray, se
 
 
 def pull_push(atlas: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    """Fill everything outside the charts from a pyramid of averages: (S, S, 3) with charts untouched."""
+    """Fill everything outside the charts from a pyramid of averages; changes ``atlas`` (S, S, 3), which is 0 there, and returns it."""
     import torch
 
-    functional = torch.nn.functional
-    weight = inside.float()[None, None]
-    value = (atlas * inside[:, :, None]).permute(2, 0, 1)[None]
-    levels = [(value, weight)]
-    while levels[-1][0].shape[2] > 1 and levels[-1][0].shape[3] > 1:
-        value, weight = levels[-1]
-        if value.shape[2] % 2 or value.shape[3] % 2:
-            value = functional.pad(value, (0, value.shape[3] % 2, 0, value.shape[2] % 2))
-            weight = functional.pad(weight, (0, weight.shape[3] % 2, 0, weight.shape[2] % 2))
-        mass = functional.avg_pool2d(weight, 2)
-        total = functional.avg_pool2d(value * weight if value is not levels[0][0] else value, 2)
-        levels.append((total / mass.clamp(min=1e-12), (mass > 0).float()))
+    levels = []
+    value, weight = atlas, inside.to(atlas.dtype)[:, :, None]
+    while value.shape[0] > 1:
+        total, count = _halved(value if not levels else value * weight), _halved(weight)
+        value, weight = total / count.clamp(min=1), (count > 0).to(atlas.dtype)
+        levels.append((value, weight))
     filled = levels[-1][0]
     for value, weight in reversed(levels[:-1]):
-        up = functional.interpolate(filled, scale_factor=2, mode="nearest")[:, :, : value.shape[2], : value.shape[3]]
-        filled = torch.where(weight > 0, value, up)
-    return filled[0].permute(1, 2, 0).contiguous()
+        wide = filled.repeat_interleave(2, 0).repeat_interleave(2, 1)[: value.shape[0], : value.shape[1]]
+        filled = torch.where(weight > 0, value, wide)
+    size = atlas.shape[1]
+    flat, coarse = atlas.view(-1, 3), filled.reshape(-1, 3)
+    outside = torch.nonzero(~inside.reshape(-1)).squeeze(1)
+    for part in chunks(len(outside), atlas.device):
+        pixel = outside[part]
+        row = torch.div(pixel, 2 * size, rounding_mode="floor")
+        column = torch.div(pixel % size, 2, rounding_mode="floor")
+        flat[pixel] = torch.index_select(coarse, 0, row * filled.shape[1] + column)
+    return atlas
+
+
+def _halved(image: torch.Tensor) -> torch.Tensor:
+    """Sums of 2 x 2 blocks: (H, W, K) → (H / 2, W / 2, K), an odd side padded with 0."""
+    import torch
+
+    if image.shape[0] % 2 or image.shape[1] % 2:
+        image = torch.nn.functional.pad(image, (0, 0, 0, image.shape[1] % 2, 0, image.shape[0] % 2))
+    out = image[0::2, 0::2] + image[0::2, 1::2]
+    return out.add_(image[1::2, 0::2]).add_(image[1::2, 1::2])

@@ -75,7 +75,7 @@ def fit(guide: np.ndarray, image: np.ndarray, alpha: np.ndarray | None = None) -
     ``alpha`` (H, W) is the picture's own mask when it has one. When the figure cannot be told from its background the fit stays at
     identity and ``note`` says so. A fit is kept only if it raises the IoU.
     """
-    from scipy.ndimage import gaussian_filter, map_coordinates
+    from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
 
     inside = _thin(guide)
     mask = foreground(_thin(image), inside) if alpha is None else _thin(alpha)
@@ -86,18 +86,21 @@ def fit(guide: np.ndarray, image: np.ndarray, alpha: np.ndarray | None = None) -
         return Fit(1.0, (0.0, 0.0), before, before)
     moving, fixed = gaussian_filter(mask.astype(np.float32), 2.0), gaussian_filter(inside.astype(np.float32), 2.0)
     height, width = fixed.shape
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     cx, cy = (width - 1) / 2, (height - 1) / 2
     gy, gx = np.gradient(moving)
+    # only what an outline can reach within the limit says anything
+    soft = ((moving > 0.01) & (moving < 0.99)) | ((fixed > 0.01) & (fixed < 0.99))
+    y, x = np.nonzero(maximum_filter(soft, 2 * int(LIMIT * max(height, width)) + 1))
+    still = fixed[y, x]
     side = float(max(height, width))
     scale, tx, ty = 1.0, 0.0, 0.0
     for turn in range(14):
         coords = np.stack([cy + scale * (y - cy) + ty, cx + scale * (x - cx) + tx])
         warped = map_coordinates(moving, coords, order=1, mode="nearest")
-        jx = map_coordinates(gx, coords, order=1, mode="nearest").ravel()
-        jy = map_coordinates(gy, coords, order=1, mode="nearest").ravel()
-        jacobian = np.stack([jx * (x - cx).ravel() / side + jy * (y - cy).ravel() / side, jx, jy], 1)
-        residual = (fixed - warped).ravel()
+        jx = map_coordinates(gx, coords, order=1, mode="nearest")
+        jy = map_coordinates(gy, coords, order=1, mode="nearest")
+        jacobian = np.stack([jx * (x - cx) / side + jy * (y - cy) / side, jx, jy], 1)
+        residual = still - warped
         # from coarse to robust: where clothes have the colour of the background the outline is not where it seems
         trust = 1.0 if turn < 4 else 1 / (1 + (residual / 0.2) ** 2)
         weighted = jacobian * np.reshape(trust, (-1, 1))
@@ -107,6 +110,7 @@ def fit(guide: np.ndarray, image: np.ndarray, alpha: np.ndarray | None = None) -
         ty = float(np.clip(ty + step[2], -LIMIT * side, LIMIT * side))
         if turn > 4 and np.abs(step).max() < 1e-3:
             break
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     coords = np.stack([cy + scale * (y - cy) + ty, cx + scale * (x - cx) + tx])
     after = iou(map_coordinates(mask.astype(np.float32), coords, order=1, mode="nearest") > 0.5, inside)
     if after <= before + _WORTH:

@@ -94,3 +94,8 @@ def texel_gbuffer(mesh: Mesh, size: int, keep: np.ndarray | None = None, device:
         while len(_CACHE) > _CACHE_ENTRIES:
             _CACHE.popitem(last=False)
     return buffer
+
+
+def forget() -> None:
+    """Empty the cache (benchmarks of a cold bake)."""
+    _CACHE.clear()

@@ -183,10 +183,10 @@ def _project(
     return ViewTexels(camera, index, x, y, weight, edge, (raster.face >= 0).cpu().numpy(), check.pixels, check_uv)
 
 
-def exposed(avatar: Avatar, texels: TexelBuffer, stride: int = 13, size: int = 384) -> torch.Tensor:
+def exposed(avatar: Avatar, texels: TexelBuffer, stride: int = 29, size: int = 256) -> torch.Tensor:
     """Which of every ``stride``-th texel could be seen from outside at all: (S,) bool, cached. Skin under hair and clothes cannot.
 
-    A texel counts when one of 26 orthographic views all around sees it at more than a grazing angle.
+    A texel counts when one of 18 orthographic views all around sees it at more than a grazing angle.
     """
     import torch
 
@@ -196,7 +196,7 @@ def exposed(avatar: Avatar, texels: TexelBuffer, stride: int = 13, size: int = 3
     thin = replace(texels, position=texels.position[::stride], normal=texels.normal[::stride])
     target, extent = framing(avatar.mesh.positions)
     out = torch.zeros(len(thin.position), dtype=torch.bool, device=texels.position.device)
-    around = ((-89, 360), (-45, 45), (0, 45), (45, 45), (89, 360))
+    around = ((-89, 360), (-45, 90), (0, 45), (45, 90), (89, 360))
     cameras = [Camera(a, e, target, extent, size, size) for e, step in around for a in range(0, 360, step)]
     faces = texels.faces[::stride]
     for view in each(lambda camera: _project(avatar, thin, camera, least=0.12, faces=faces), cameras):

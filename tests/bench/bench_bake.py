@@ -1,0 +1,97 @@
+"""Speed of raster, render, guides and bake on the standard avatar (about 15,000 triangles): medians of 5, printed, never failing.
+
+Run: ``python3 -m chibi_avatar test tests/bench/bench_bake.py -s``.
+"""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+from chibi_avatar.avatar import texels, visibility
+from chibi_avatar.avatar.bake import BakeOptions, bake
+from chibi_avatar.avatar.build import build_avatar
+from chibi_avatar.avatar.camera import view_set
+from chibi_avatar.avatar.guides import guide_maps
+from chibi_avatar.avatar.render import render
+from chibi_avatar.character import Character
+
+REPEATS = 5
+
+
+def _character() -> Character:
+    return Character({"hair.style": "bob", "outfit.kind": "school_uniform", "presentation": "feminine"})
+
+
+def _median(function, before=None) -> str:
+    times, work = [], []
+    for _ in range(REPEATS):
+        if before is not None:
+            before()
+        start, used = time.perf_counter(), time.process_time()
+        function()
+        times.append(time.perf_counter() - start)
+        work.append(time.process_time() - used)
+    return f"{statistics.median(times):.2f} s, {statistics.median(work):.2f} s of processor"
+
+
+def _forget() -> None:
+    texels.forget()
+    visibility.forget()
+
+
+@pytest.fixture(scope="module")
+def say(pytestconfig):
+    """Write a line to the terminal."""
+    return pytestconfig.pluginmanager.getplugin("terminalreporter").write_line
+
+
+def test_speed(say) -> None:
+    """A bake that takes a coffee break is a bake that people do once."""
+    logging.disable(logging.INFO)
+    avatar = build_avatar(_character())
+    say(f"\n{len(avatar.mesh.faces)} triangles, {REPEATS} repeats, medians")
+    views = view_set(avatar, "sides4", 1024)
+    five = ("depth", "normal", "pose", "line", "paint")
+    say(f"guides 4 views x 5 maps at 1024: {_median(lambda: guide_maps(avatar, views, five))} (goal 4)")
+    say(f"toon render 1024: {_median(lambda: render(avatar, 'three_quarter', 1024, background='soft'))} (goal 1)")
+    images = guide_maps(avatar, views, ["paint"])["paint"]
+    two = BakeOptions(2048)
+    say(f"bake 2048 from 4 x 1024, cold: {_median(lambda: bake(avatar, images, views, two), _forget)} (goal 3.0)")
+    say(f"bake 2048 from 4 x 1024, warm: {_median(lambda: bake(avatar, images, views, two))} (goal 1.5)")
+    one = BakeOptions(1024)
+    small = view_set(avatar, "sides4", 512)
+    drafts = guide_maps(avatar, small, ["paint"])["paint"]
+    bake(avatar, images, views, one)
+    say(f"bake 1024 from 4 x 1024, warm: {_median(lambda: bake(avatar, images, views, one))} (goal 0.6)")
+    say(f"bake 1024 from 4 x 1024, cold: {_median(lambda: bake(avatar, images, views, one), _forget)}")
+    say(f"bake 1024 from 4 x 512, cold: {_median(lambda: bake(avatar, drafts, small, one), _forget)}")
+
+
+_LARGE = """
+import resource, time
+from chibi_avatar.avatar.bake import BakeOptions, bake
+from chibi_avatar.avatar.build import build_avatar
+from chibi_avatar.avatar.camera import view_set
+from chibi_avatar.avatar.guides import guide_maps
+from chibi_avatar.character import Character
+avatar = build_avatar(Character({"hair.style": "bob", "outfit.kind": "school_uniform", "presentation": "feminine"}))
+views = view_set(avatar, "sides6", 1024)
+images = guide_maps(avatar, views, ["paint"])["paint"]
+start = time.perf_counter()
+bake(avatar, images, views, BakeOptions(4096))
+seconds = time.perf_counter() - start
+print(f"{seconds:.2f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f}")
+"""
+
+
+def test_size(say, root) -> None:
+    """The largest atlas must fit a laptop: its own process, so that the memory peak is its own."""
+    done = subprocess.run([sys.executable, "-c", _LARGE], capture_output=True, text=True, check=True, cwd=root)
+    seconds, memory = done.stdout.split()[-2:]
+    say(f"bake 4096 from 6 x 1024, cold: {seconds} s (goal 12), peak {memory} GB with torch loaded (goal 2.5)")
