@@ -1,15 +1,14 @@
-// node check_avatars.mjs NODE_MODULES FILE... : one JSON object per line and file, from the Khronos validator and the viewer's own
+// node check_avatars.mjs FILE... (with NODE_PATH at the npm packages): one JSON object per file, from the Khronos validator and the viewer's own
 // three-vrm: bones, expressions, springs; what blink and smile move; 600 frames of spring bones while the head shakes.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
 
 globalThis.self = globalThis;
 globalThis.createImageBitmap = async () => ({ width: 1, height: 1, close() {} });
 
 const { animateIdle, expressionNames, loadAvatar, setPose } = await import("../../web/lib/three_vrm_viewer.mjs");
-const [modules, ...files] = process.argv.slice(2);
-const validator = createRequire(join(modules, "x.js"))("gltf-validator");
+const files = process.argv.slice(2);
+const validator = createRequire(import.meta.url)("gltf-validator"); // require looks into NODE_PATH, import does not
 
 /** How much the morph targets that are switched on move the vertices: the largest step in metres, and how many vertices move. */
 function moved(scene) {
@@ -79,9 +78,9 @@ for (const file of files) {
   const report = { file };
   const found = await validator.validateBytes(new Uint8Array(bytes), { maxIssues: 50 });
   report.errors = found.issues.numErrors;
-  report.messages = found.issues.messages.filter((m) => m.severity === 0).map((m) => `${m.code} ${m.pointer}: ${m.message}`);
+  report.messages = found.issues.messages.filter((m) => m.severity === 0).map((m) => `${m.code} ${m.pointer}: ${m.message}`).slice(0, 9);
   report.warnings = [...new Set(found.issues.messages.filter((m) => m.severity === 1).map((m) => m.code))];
-  report.triangles = found.info.totalTriangleCount;
+  report.triangles = found.info?.totalTriangleCount;
   try {
     const started = performance.now();
     const { vrm, scene } = await loadAvatar(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
