@@ -35,7 +35,8 @@ function moved(scene) {
 }
 
 function simulate(vrm, frames) {
-  const result = { frames, finite: true, deepest: 0, drift: 0 };
+  const result = { frames, finite: true, inHead: 0, inBody: 0, drift: 0 };
+  const head = vrm.humanoid.getRawBoneNode("head");
   const manager = vrm.springBoneManager;
   if (!manager || manager.joints.size === 0) return result;
   const Vector3 = vrm.scene.position.constructor;
@@ -48,9 +49,9 @@ function simulate(vrm, frames) {
   for (let frame = 0; frame < frames; frame++) {
     const time = frame / 60;
     animateIdle(vrm, "rest", time);
-    const shaking = frame < frames * 0.6;
-    vrm.humanoid.getNormalizedBoneNode("head").rotation.y += shaking ? 0.5 * Math.sin(time * 6) : 0;
-    vrm.scene.position.x = shaking ? 0.1 * Math.sin(time * 4) : 0;
+    const shake = Math.min(1, Math.max(0, (frames * 0.6 - frame) / 60)); // six seconds of shaking, then one to calm down
+    vrm.humanoid.getNormalizedBoneNode("head").rotation.y += shake * 0.5 * Math.sin(time * 6);
+    vrm.scene.position.x = shake * 0.1 * Math.sin(time * 4);
     vrm.update(1 / 60);
     vrm.scene.updateMatrixWorld(true);
     for (const joint of manager.joints) {
@@ -60,9 +61,10 @@ function simulate(vrm, frames) {
       for (const group of joint.colliderGroups) {
         for (const collider of group.colliders) {
           const distance = collider.shape.calculateCollision(collider.colliderMatrix ?? collider.matrixWorld, tail, 0, direction);
-          if (frame > 5 && distance < -result.deepest) {
-            result.deepest = -distance;
-            result.where = `${joint.bone.name} in ${collider.parent?.name} at frame ${frame}`;
+          const place = collider.parent === head ? "inHead" : "inBody";
+          if (distance < -result[place]) {
+            result[place] = -distance;
+            result[`${place}At`] = `${joint.bone.name} in ${collider.parent?.name}, frame ${frame}`;
           }
         }
       }

@@ -1,4 +1,4 @@
-"""Runs inside Blender's own Python environment: imports each VRM, writes it again, prints what Blender saw as one JSON line each.
+"""Runs inside Blender's own Python environment: imports each VRM, writes it again, prints what Blender saw (JSON lines).
 
 python blender_round_trip.py OUT_FOLDER FILE...
 """
