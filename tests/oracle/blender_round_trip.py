@@ -1,4 +1,4 @@
-"""Runs inside Blender's own Python environment: imports each VRM, writes it again, prints what Blender saw (JSON lines).
+"""Runs inside Blender's own Python environment: imports each VRM, writes it again, prints what Blender saw.
 
 python blender_round_trip.py OUT_FOLDER FILE...
 """
