@@ -27,9 +27,9 @@ class ChibiAvatarRender(io.ComfyNode):
                 ChibiAvatar.Input("avatar", tooltip="The avatar to draw."),
                 io.Combo.Input(
                     "view",
-                    options=["three_quarter", "front", "left", "right", "back", "back_three_quarter", "face", "turntable"],
+                    options=["three_quarter", "front", "left", "right", "back", "back_three_quarter", "face", "pose", "turntable"],
                     default="three_quarter",
-                    tooltip="Where to look from. Turntable draws a batch of pictures around the figure.",
+                    tooltip="Where to look from. Pose looks from where the pose was seen; turntable draws a batch of pictures all around.",
                 ),
                 io.Int.Input("width", default=1024, min=64, max=4096, step=8, tooltip="Width of the picture in pixels."),
                 io.Int.Input("height", default=1024, min=64, max=4096, step=8, tooltip="Height of the picture in pixels."),
@@ -72,23 +72,24 @@ class ChibiAvatarRender(io.ComfyNode):
         import torch
 
         from ..chibi_avatar.avatar.camera import Camera
-        from ..chibi_avatar.avatar.render import render
+        from ..chibi_avatar.avatar.render import render, turntable
+        from ..chibi_avatar.avatar.skin import posed
 
-        rotations = None
+        rotations, offset, azimuth = None, None, 0.0
         if pose is not None:
-            from ..chibi_avatar.pose.rig import pose_to_rotations
+            from ..chibi_avatar.pose.rig import pose_rig
 
-            rotations = pose_to_rotations(pose, avatar.joints)
+            rig = pose_rig(pose, avatar.joints)
+            rotations, offset, azimuth = rig.rotations, rig.offset, rig.azimuth
         if camera is not None:
             looks = [Camera.from_load3d(camera, width, height)]
         elif view == "turntable":
-            looks = [360.0 * step / frames for step in range(frames)]
+            looks = turntable(avatar, frames, width, height, posed(avatar, rotations, None, offset)[0])
         else:
-            looks = [view]
+            looks = [azimuth if view == "pose" else view]
         ground = None if background == "transparent" else background
-        drawn = [
-            render(avatar, look, (width, height), rotations, expression.strip() or None, ground, outline) for look in looks
-        ]
+        face = expression.strip() or None
+        drawn = [render(avatar, look, (width, height), rotations, face, ground, outline, offset=offset) for look in looks]
         image, mask = (torch.from_numpy(np.stack(item)) for item in zip(*drawn, strict=True))
         return io.NodeOutput(image, mask)
 

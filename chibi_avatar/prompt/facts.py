@@ -10,7 +10,7 @@ from .lexicon import WORN, ColorWord, Entry, family_of, lexicon
 
 GENERIC = frozenset(
     ("hat", "glasses", "shoes", "ears", "tail", "wings", "horns", "bag", "hair_ornament", "animal_ears", "dress", "skirt", "pants",
-     "jacket", "earrings", "uniform", "casual", "necklace", "bow", "full", "happy", "smile", "shirt", "beard", "mask", "school_uniform"),
+     "jacket", "earrings", "uniform", "casual", "necklace", "bow", "full", "happy", "smile", "shirt", "beard", "mask", "school_uniform", "window", "outdoors", "indoors", "sky"),
 )  # fmt: skip
 
 
@@ -30,6 +30,7 @@ class Person:
     fields: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, float] = field(default_factory=dict)
     extras: list[str] = field(default_factory=list)
+    implied: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -90,6 +91,7 @@ class Noun:
     negated: bool = False
     eye: str = ""
     accent: bool = False
+    color_refused: bool = False
 
 
 class Notebook:
@@ -112,6 +114,15 @@ class Notebook:
         """Set a field. A specific word replaces a generic one; a second different word for one field becomes free text."""
         fields = self.person.fields
         old = fields.get(path)
+        if path in self.person.implied:
+            if value in GENERIC:
+                self.person.implied.discard(path)
+                self.span(start, end, "field", path)
+                return True
+            self.person.implied.discard(path)
+            old = None
+        if path == "hair.color" and isinstance(value, Color) and value.name == "gold":
+            value = lexicon().colors["blonde"].color()
         if old is not None and old != value:
             if weak:
                 return False
@@ -149,6 +160,7 @@ class Notebook:
             if path in self.person.fields:
                 continue
             self.person.fields[path] = literal(path, value, lex.tones)
+            self.person.implied.add(path)
 
     def colors(self, noun: Noun, words: list[ColorWord], start: int, end: int, weight: float = 1.0) -> None:
         """Give a noun its colours: the first is the main one, the second its companion field."""
@@ -172,6 +184,10 @@ class Notebook:
             self._eye(noun.eye, words[0].color(), start, end)
             return
         first = words[0].color()
+        mixed = fields.get("hair.coloring") in ("gradient", "streaked", "inner", "two_tone")
+        if path == "hair.color" and mixed and "hair.color" in fields and "hair.color2" not in fields:
+            self.put("hair.color2", first, start, end)
+            return
         if path == "eyes.color" and len(words) >= 2 and family_of(first) != words[1].family:
             self._eye("left", first, start, end)
             self._eye("right", words[1].color(), start, end)
@@ -207,6 +223,8 @@ class Notebook:
             fields = person.fields
             if fields.get("eyes.color_right") is not None and fields["eyes.color_right"] == fields.get("eyes.color"):
                 del fields["eyes.color_right"]
+            if fields.get("outfit.kind") in ("kimono", "yukata", "hakama") and fields.get("belt.kind") == "belt":
+                fields["belt.kind"] = "obi"
             for path in [p for p in fields if p.endswith(".color2") and fields[p] == fields.get(p[:-1])]:
                 del fields[path]
 

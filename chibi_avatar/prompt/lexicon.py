@@ -117,9 +117,11 @@ def _forms(item: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _plural(words: tuple[str, ...]) -> tuple[str, ...] | None:
     last = words[-1]
-    if not last.isascii() or not last.isalpha() or len(last) < 3 or last.endswith("s"):
+    if not last.isascii() or not last.isalpha() or len(last) < 3:
         return None
-    if last.endswith(("x", "ch", "sh")):
+    if last.endswith("s") and not last.endswith("ss"):
+        return None
+    if last.endswith(("ss", "x", "ch", "sh")):
         return (*words[:-1], last + "es")
     if last.endswith("y") and last[-2] not in "aeiou":
         return (*words[:-1], last[:-1] + "ies")
@@ -151,6 +153,14 @@ class _Builder:
         if len(words) == 2 and all(word.isascii() and word.isalpha() for word in words) and len("".join(words)) > 6:
             self.weak.append((("".join(words),), meaning))
 
+    def add_weak(self, surface: str, meaning: Meaning) -> None:
+        """A form that counts only where no other word has it."""
+        words = _tokens(surface)
+        self.weak.append((words, meaning))
+        more = _plural(words)
+        if more:
+            self.weak.append((more, meaning))
+
     def _put(self, words: tuple[str, ...], meaning: Meaning) -> None:
         node = self.trie
         for word in words:
@@ -165,9 +175,11 @@ class _Builder:
             node = self.trie
             for word in words:
                 node = node.get(word, {})
-            if not node.get("") or any(m == meaning for m in node[""]):
+            if not node.get(""):
                 self._put(words, meaning)
-                continue
+            for word in words:
+                if len(word) > 2 and word.isascii() and word.isalpha():
+                    self.vocabulary.setdefault(word, 1)
 
 
 @lru_cache(maxsize=1)
@@ -195,7 +207,10 @@ def lexicon() -> Lexicon:
                     builder.add(surface, meaning)
                 for sign in item.get("emoji", ()):
                     builder.add(sign, meaning)
-                builder.weak.extend((_tokens(word), meaning) for word in (tag, entry.id.replace("_", " ")) if word and "," not in word)
+                adjectival = path.split(".")[0] in ("hair", "eyes", "brows", "face", "proportions", "age_look") or entry.id == "none"
+                for word in (tag,) if adjectival else (tag, entry.id.replace("_", " ")):
+                    if word and "," not in word:
+                        builder.add_weak(word, meaning)
     colors: dict[str, ColorWord] = {}
     by_name: dict[str, ColorWord] = {}
     for item in load("colors")["colors"]:

@@ -61,7 +61,7 @@ class Reader:
         self.sides: dict[str, tuple[ColorWord, Piece]] = {}
         self.linked = False
         self.holding = False
-        self.tone_pending: tuple[str, Piece] | None = None
+        self.dressed = False
 
     # -- walking ---------------------------------------------------------------------------------------------------
 
@@ -147,10 +147,14 @@ class Reader:
             if "entry" in kinds and (held or not (noun_next or self.head_before(body, i))):
                 return "entry", piece.meaning("entry")
             return "color", piece.meaning("color")
+        if "dots" in kinds and previous is not None and previous.meaning("color"):
+            return "dots", piece.meaning("dots")
         if "pattern" in kinds:
             if noun_next and not (following.meaning("head") and "entry" in kinds):
                 return "pattern", piece.meaning("pattern")
             if "entry" in kinds:
+                if self.printed(piece, body, i):
+                    return "pattern", piece.meaning("pattern")
                 return "entry", piece.meaning("entry")
             if kinds & {"adj", "dots", "shade"} - {"pattern"} and noun_next:
                 return "pattern", piece.meaning("pattern")
@@ -186,6 +190,13 @@ class Reader:
                     continue
                 return kind, piece.meaning(kind)
         return piece.meanings[0].kind, piece.meanings[0]
+
+    @staticmethod
+    def printed(piece: Piece, body: list[Piece], i: int) -> bool:
+        """``a robe with stars``: small things in the plural on a garment named before, held by nobody, are its print."""
+        if not piece.words[-1].endswith("s") or any(p.meaning("hold") for p in body[:i]):
+            return False
+        return any(m.kind == "entry" and is_garment(m.value.path) for p in body[:i] for m in p.meanings)
 
     @staticmethod
     def next_content(body: list[Piece], i: int) -> Piece | None:
@@ -263,6 +274,9 @@ class Reader:
             self.mods.append(piece)
             return 1
         start, end = piece.start, body[j].end
+        named_next = j + 1 < len(body) and self.chosen[j + 1][0] in ("entry", "head", "pattern", "idiom")
+        if piece.latin and self.colors and self.neg is None and not named_next and self.color_span[1] <= start <= self.color_span[1] + 2:
+            start, self.colors = self.color_span[0], []
         text = self.parse.text[start:end]
         if self.neg is not None and piece.latin:
             self.book.negative(" ".join(text.split())[:80], start, end)
@@ -288,7 +302,7 @@ class Reader:
             return
         if (
             len(self.colors) == 1 and self.nouns and not self.nouns[-1].colored and self.nouns[-1].bare and self.neg is None
-            and not self.linked and self.copula is None and not self.half
+            and not self.linked and self.copula is None and not self.half and body[i - 1].words != ("一",)
         ):  # fmt: skip
             self.give_back()
         if not self.colors:
@@ -298,6 +312,13 @@ class Reader:
         if self.neg is not None and not self.neg_count:
             self.neg_colored = True
         follows = self.chosen[i + 1][0] if i + 1 < len(body) else ""
+        if follows == "and" and not self.color_follows(i + 1):
+            follows = ""
+        if follows == "fill" and body[i + 1].words == ("一",) and self.color_follows(i + 1):
+            return
+        if self.nouns and self.nouns[-1].accent and not self.nouns[-1].colored and i and self.chosen[i - 1][0] == "entry":
+            self.attach(self.nouns[-1])
+            return
         if self.copula is not None and follows not in ("color", "shade", "and"):
             joined = follows in ("entry", "head", "pattern") and self.copula.path.startswith(("outfit", "hair"))
             if not joined or self.copula.path == "outfit.color" and follows != "entry":
@@ -308,6 +329,13 @@ class Reader:
         elif self.bare_before(body, i):
             self.attach(self.nouns[-1])
         self.linked = False
+
+    def color_follows(self, i: int) -> bool:
+        """Whether a colour comes next after position ``i``, past fillers."""
+        for kind, _ in self.chosen[i + 1 :]:
+            if kind != "fill":
+                return kind in ("color", "shade")
+        return False
 
     def bare_before(self, body: list[Piece], i: int) -> bool:
         """``头发粉色裙子…``: a region named alone takes the colour right after it, when the next noun has its own or is not a region."""
@@ -356,6 +384,9 @@ class Reader:
         self.book.put("skin.color", lexicon().tones[meaning.value], piece.start, piece.end)
 
     def on_pattern(self, piece: Piece, meaning: Meaning, body, i) -> None:
+        if self.colors and self.printed(piece, body, i) and self.last is not None and is_garment(self.last.path):
+            self.book.put(f"{self.last.path.split('.')[0]}.color2", self.colors[-1].color(), *self.color_span, weak=True)
+            self.colors = []
         self.patterns.append((meaning.value, piece))
 
     def on_adj(self, piece: Piece, meaning: Meaning, body, i) -> None:
@@ -458,10 +489,17 @@ class Reader:
 
     def on_wear(self, piece: Piece, meaning, body, i) -> None:
         self.end_negation()
-        if self.colors and self.nouns and not self.nouns[-1].colored:
-            self.attach(self.nouns[-1])
+        target = next((n for n in reversed(self.nouns) if not n.colored and color_path(n.path)), None)
+        if self.colors and target is not None:
+            self.attach(target)
+        elif self.colors and self.dressed:
+            self.close_colors()
         self.linked = False
         self.copula = None
+        self.dressed = True
+
+    def on_in(self, piece: Piece, meaning, body, i) -> None:
+        self.dressed = True
 
     def on_hold(self, piece: Piece, meaning, body, i) -> None:
         self.on_wear(piece, meaning, body, i)
@@ -555,6 +593,9 @@ class Reader:
             else:
                 self.push(Noun("scene.background", piece.start, piece.end, bare=True))
             return
+        if name == "lips":
+            self.lips(piece)
+            return
         noun = Noun(_HEADS[name], piece.start, piece.end, bare=True)
         if name in ("eye_left", "eye_right"):
             noun.eye = name[4:]
@@ -571,6 +612,12 @@ class Reader:
         if self.sides and name in ("hair", "eyes"):
             self.settle_sides(name)
         self.push(noun)
+
+    def lips(self, piece: Piece) -> None:
+        if self.colors and self.neg is None:
+            self.book.put("face.marking", "lipstick", piece.start, piece.end)
+            self.book.extra(f"{self.colors[0].name} lips", piece.start, piece.end)
+        self.colors = []
 
     def head_outfit(self, piece: Piece) -> None:
         noun = Noun("outfit.color", piece.start, piece.end, bare=True)
@@ -606,8 +653,21 @@ class Reader:
             else:
                 self.subject(found.id, piece, pronoun="".join(piece.words) in _SUBJECT_PRONOUNS)
             return
-        if found.path == "held.kind" and self.colors and self.neg is None and not self.holding and len(self.colors) == 0:
+        if found.id == "hairband" and self.nouns and self.nouns[-1].path == "animal_ears.kind" and self.nouns[-1].end >= piece.start - 1:
             return
+        if found.path == "held.kind" and i + 1 < len(body) and self.chosen[i + 1][0] == "theme":
+            self.book.extra(f"{found.tag} theme", piece.start, piece.end)
+            self.patterns = []
+            return
+        if found.path == "held.kind" and self.neg is None and not self.holding and i + 1 < len(body) and self.chosen[i + 1][0] == "entry":
+            beside = self.chosen[i + 1][1].value
+            if color_path(beside.path) and beside.path.split(".")[0] in WORN:
+                self.book.extra(f"{found.tag} {beside.tag}", piece.start, body[i + 1].end)
+                return
+        if found.path == "species" and "presentation" not in self.book.person.fields:
+            for signs, value in ((("girl", "娘", "女"), "feminine"), (("boy",), "masculine")):
+                if any(sign in word for sign in signs for word in piece.words):
+                    self.book.put("presentation", value, piece.start, piece.end)
         noun = Noun(found.path, piece.start, piece.end, entry=found)
         noun.accent = found.path == "hair.coloring" and found.id in ("streaked", "inner")
         self.push(noun, body, i)
@@ -682,6 +742,7 @@ class Reader:
         self.holding = False
 
     def refuse(self, noun: Noun) -> None:
+        noun.color_refused = bool(self.colors)
         if noun.entry is None:
             if self.adjectives and noun.path == "hair.color":
                 self.book.negative(f"{self.adjectives[0][0]} hair", noun.start, noun.end)
@@ -802,25 +863,40 @@ class Reader:
             target = self.last if not self.last.colored or self.neg is not None or self.last.negated is False else None
         if not self.colors:
             return
+        implied = next((word for word in self.colors if word.implies), None)
+        if implied is not None and self.neg is None and (target is None or not target.path.startswith("hair")):
+            self.book.put(implied.implies, implied.color(), *self.color_span)
+            self.colors = []
+            return
         if self.neg is not None and not self.neg_count:
             base = target or (self.nouns[-1] if self.nouns else self.last)
             if base is not None:
                 self.refuse_color(base)
             self.colors = []
             return
-        if target is not None:
-            if target.negated:
+        if target is not None and target.negated:
+            if target in self.nouns or not target.color_refused:
                 target = next((n for n in reversed(self.nouns) if not n.negated and not n.colored), None)
+            else:
+                self.restore(target)
         if target is not None:
             self.attach(target)
         else:
-            implied = next((word for word in self.colors if word.implies), None)
-            if implied is not None:
-                self.book.put(implied.implies, implied.color(), *self.color_span)
+            if self.dressed:
+                self.book.colors(Noun("outfit.color", *self.color_span), self.colors, *self.color_span)
             else:
                 start, end = self.color_span
                 self.book.span(start, end, "unknown", self.parse.text[start:end])
             self.colors = []
+
+    def restore(self, noun: Noun) -> None:
+        """``不要红色的裙子，要蓝色的``: it was the colour that was refused, not the thing."""
+        noun.negated = False
+        if noun.entry is not None:
+            fields = self.book.person.fields
+            if fields.get(noun.path) in (None, "none"):
+                fields.pop(noun.path, None)
+                self.book.put(noun.path, noun.entry.value, noun.start, noun.end)
 
     def end_clause(self, body: list[Piece]) -> None:
         if self.sides:

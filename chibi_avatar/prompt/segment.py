@@ -107,6 +107,8 @@ def repair(word: str) -> str:
     if stem and stem in _common():
         return ""
     vocabulary = lexicon().vocabulary
+    if word in vocabulary:
+        return ""
     best: tuple[int, int, int, str] | None = None
     for candidate in _by_first().get(word[0], ()):
         kind = _distance_one(word, candidate)
@@ -152,4 +154,23 @@ def segment(tokens: list[Token]) -> tuple[list[Piece], list[Correction]]:
             piece.brk = "."
         pieces.append(piece)
         i += length
-    return pieces, corrections
+    return _absorb(pieces), corrections
+
+
+_ABSORBED = frozenset(("entry", "pattern", "adj", "number"))
+
+
+def _absorb(pieces: list[Piece]) -> list[Piece]:
+    """One Chinese character next to unknown ones is part of an unknown word (``飞`` in ``小飞象``), not a word of its own."""
+    for order in (range(1, len(pieces)), range(len(pieces) - 2, -1, -1)):
+        step = -1 if isinstance(order, range) and order.step == 1 else 1
+        for i in order:
+            piece, beside = pieces[i], pieces[i + step]
+            if (
+                len(piece.words) == 1 and piece.meanings and not piece.latin and piece.words[0] > "\u3000" and not beside.meanings
+                and not beside.brk and not beside.latin and {m.kind for m in piece.meanings} <= _ABSORBED | {"fill"}
+                and {m.kind for m in piece.meanings} & _ABSORBED
+                and (beside.end == piece.start or piece.end == beside.start)
+            ):  # fmt: skip
+                piece.meanings = ()
+    return pieces

@@ -84,6 +84,8 @@ def score(rows: list[tuple[str, list[str]]]) -> Score:
             if not good:
                 total.misses.append(f"MISS {item:40} | {text} | {shown(fields)}")
         for path, value in fields.items():
+            if path in person.implied and path not in meant:
+                continue
             total.claimed += 1
             good = path in meant and any(w.split("=")[0] == path and matches(value, w.split("=")[1]) for w in expand(wanted))
             total.right += good

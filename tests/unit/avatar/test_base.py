@@ -4,42 +4,38 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from chibi_testing.rig import inside, stretch, turn
 
 from chibi_avatar.avatar import base, wardrobe
 from chibi_avatar.avatar.build import CUSTOM_EXPRESSIONS, PRESET_EXPRESSIONS, build_avatar
 from chibi_avatar.avatar.model import REQUIRED_BONES, AvatarError
 from chibi_avatar.avatar.render import render
-from chibi_avatar.avatar.skin import posed
 from chibi_avatar.character import Character
 from tools.gallery import GIRL, random_character
 
-STYLES = ("bob", "long_straight", "hime", "twin_tails", "low_twin_tails", "ponytail", "braid", "twin_braids", "short", "spiky", "wolf_cut", "curly", "bun", "double_bun", "bald")
-
-
-def _turn(axis: int, degrees: float) -> np.ndarray:
-    a, b = [(1, 2), (2, 0), (0, 1)][axis]
-    out = np.eye(3)
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    out[a, a], out[b, b], out[a, b], out[b, a] = c, c, -s, s
-    return out
-
-
-def _stretch(avatar, pose) -> float:
-    """The 99.9th percentile of edge lengths against rest; 1 is rigid."""
-    mesh = avatar.mesh
-    moved, _ = posed(avatar, pose)
-    f = mesh.faces
-    edges = np.unique(np.sort(np.concatenate([f[:, [0, 1]], f[:, [1, 2]], f[:, [2, 0]]]), 1), axis=0)
-    rest = np.linalg.norm(mesh.positions[edges[:, 0]] - mesh.positions[edges[:, 1]], axis=1)
-    now = np.linalg.norm(moved[edges[:, 0]] - moved[edges[:, 1]], axis=1)
-    real = rest > 1e-4
-    return float(np.quantile(now[real] / rest[real], 0.999))
+STYLES = (
+    "bob",
+    "long_straight",
+    "hime",
+    "twin_tails",
+    "low_twin_tails",
+    "ponytail",
+    "braid",
+    "twin_braids",
+    "short",
+    "spiky",
+    "wolf_cut",
+    "curly",
+    "bun",
+    "double_bun",
+    "bald",
+)
 
 
 @pytest.fixture(scope="module")
 def crowd():
-    """Forty random figures at a small texture size."""
-    return [build_avatar(random_character(seed), texture_size=256) for seed in range(40)]
+    """Twenty random figures at a small texture size."""
+    return [build_avatar(random_character(seed), texture_size=256) for seed in range(20)]
 
 
 def test_every_style_and_outfit_exists_in_every_preset() -> None:
@@ -54,7 +50,7 @@ def test_every_style_and_outfit_exists_in_every_preset() -> None:
 @pytest.mark.parametrize("preset", base.PRESETS)
 def test_triangle_budget(preset: str) -> None:
     """A platform would refuse the avatar: VRChat Quest hides, Monaverse rejects."""
-    for seed in range(12):
+    for seed in range(8):
         avatar = build_avatar(random_character(seed), preset, 256)
         within = len(avatar.mesh.faces) <= base.BUDGET[preset]
         assert within or (preset == "mobile" and any("triangles" in note for note in avatar.meta["notes"]))
@@ -85,44 +81,38 @@ def test_texture_patches_do_not_overlap_and_the_head_leads() -> None:
     face = next(patch for patch in base.patches("head") if patch.zone == "face").rect
     assert (face[2] - face[0]) * (face[3] - face[1]) >= 0.25
     assert 0.56 * 0.50 + 0.44 * 0.50 >= 0.45  # the upper half of the atlas belongs to head and hair
-    head = [patch.rect for name in base.piece_names() if name == "head" or name.startswith(("hair_", "fringe")) and not name.startswith("hair_ornament") for patch in base.patches(name)]
+    head = [
+        patch.rect
+        for name in base.piece_names()
+        if name == "head" or name.startswith(("hair_", "fringe")) and not name.startswith("hair_ornament")
+        for patch in base.patches(name)
+    ]
     assert max(rect[3] for rect in head) <= 0.5
 
 
 def test_proportions_are_continuous_and_bones_stay_inside(crowd) -> None:
     """A figure between two and four heads would jump, or bend outside its flesh."""
-    heights = [build_avatar(Character({"proportions.heads": h, "hair.style": "bald"}), texture_size=256).height for h in np.linspace(2, 4, 9)]
+    heights = [
+        build_avatar(Character({"proportions.heads": h, "hair.style": "bald"}), texture_size=256).height
+        for h in np.linspace(2, 4, 9)
+    ]
     steps = np.diff(heights)
     assert (steps > 0).all() and steps.max() / steps.min() < 1.2
     for h, height in zip(np.linspace(2, 4, 9), heights, strict=True):
         assert abs(height - h * base.HEAD_HEIGHT) < 0.01
     for avatar in crowd:
-        inside = _inside(avatar)
-        assert all(inside.values()), [bone for bone, ok in inside.items() if not ok]
-
-
-def _inside(avatar) -> dict[str, bool]:
-    """Whether each required joint has surface on both sides along x and z (ankles and hands lie in their tubes)."""
-    p = avatar.mesh.positions
-    out = {}
-    for joint in avatar.joints:
-        if joint.bone not in REQUIRED_BONES:
-            continue
-        d = p - joint.position.astype(np.float32)
-        near = np.abs(d[:, 1]) < 0.09 * avatar.height
-        box = d[near & (np.abs(d[:, 0]) < 0.25) & (np.abs(d[:, 2]) < 0.25)]
-        out[joint.bone] = bool((box[:, 2] > 0).any() and (box[:, 2] < 0).any() and (box[:, 0] > 0).any() and (box[:, 0] < 0).any())
-    return out
+        found = inside(avatar)
+        assert all(found.values()), [bone for bone, ok in found.items() if not ok]
 
 
 def test_skin_stretches_little(crowd) -> None:
     """Shoulders or crotch would tear when the avatar moves."""
-    arms = {"leftUpperArm": _turn(2, -60), "rightUpperArm": _turn(2, 60)}
-    legs = {"leftUpperLeg": _turn(0, -60), "rightUpperLeg": _turn(0, -60)}
-    for avatar in crowd[:16]:
-        assert _stretch(avatar, arms) <= 1.5
-        assert _stretch(avatar, {"head": _turn(0, 30)}) <= 1.5
-        assert _stretch(avatar, legs) <= 2.0
+    arms = {"leftUpperArm": turn(2, -60), "rightUpperArm": turn(2, 60)}
+    legs = {"leftUpperLeg": turn(0, -60), "rightUpperLeg": turn(0, -60)}
+    for avatar in crowd[:8]:
+        assert stretch(avatar, arms) <= 1.5
+        assert stretch(avatar, {"head": turn(0, 30)}) <= 1.5
+        assert stretch(avatar, legs) <= 2.0
 
 
 def test_weights_are_four_and_sum_to_one(crowd) -> None:
@@ -164,7 +154,10 @@ def test_same_character_same_bytes() -> None:
 
 def test_wishes_the_base_cannot_follow_are_told() -> None:
     """A person would wonder why the astronaut helmet is missing."""
-    avatar = build_avatar(Character({"outfit.kind": "clown_costume", "hair.style": "liberty_plume", "proportions.heads": 6.5}), texture_size=256)
+    avatar = build_avatar(
+        Character({"outfit.kind": "clown_costume", "hair.style": "liberty_plume", "proportions.heads": 6.5}),
+        texture_size=256,
+    )
     text = " ".join(avatar.meta["notes"])
     assert "clown costume" in text and "liberty plume" in text and "6.5" in text
 
@@ -179,7 +172,12 @@ def test_bad_requests_are_refused_by_name() -> None:
 
 def test_colours_reach_the_texture() -> None:
     """Picture and avatar would disagree about the hair or the eyes."""
-    avatar = build_avatar(Character({"hair.color": "#2fae6b", "hair.style": "bob", "eyes.color": "#3050ff", "eyes.color_right": "#e0a020"}), texture_size=1024)
+    avatar = build_avatar(
+        Character(
+            {"hair.color": "#2fae6b", "hair.style": "bob", "eyes.color": "#3050ff", "eyes.color_right": "#e0a020"}
+        ),
+        texture_size=1024,
+    )
     front, _ = render(avatar, "back", 256, outline=False)
     middle = front[60:110, 100:156].reshape(-1, 3).mean(0)
     assert middle[1] > middle[0] + 0.15 and middle[1] > middle[2] + 0.1
