@@ -351,7 +351,8 @@ class Batch:
         return True
 
     def _job_id(self, row_id: str, attempt: int, server: str) -> str:
-        return str(uuid.uuid5(_NAMESPACE, f"{self.journal.batch_id}/{row_id}/{attempt}/{server}"))
+        fingerprint = self.plan.fingerprint(self._rows[row_id])
+        return str(uuid.uuid5(_NAMESPACE, f"{self.journal.batch_id}/{row_id}/{fingerprint}/{attempt}/{server}"))
 
     def _back(self, record: Record, attempt: int) -> None:
         self._put(Record(record.id, "pending", attempt))

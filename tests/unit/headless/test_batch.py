@@ -73,6 +73,8 @@ def test_a_thousand_rows_through_faults(tmp_path):
 
 
 def _child(url: str, count: int, out: str) -> None:
+    # The server's listening socket must not live on in the child.
+    os.closerange(3, 1024)
     with contextlib.suppress(BaseException):
         run_batch(make_rows(count), [url], Path(out))
     os._exit(0)
@@ -94,7 +96,6 @@ def test_fifty_kills_of_client_and_server_lose_nothing(tmp_path):
         run_batch(rows, [fake.url], tmp_path / "out")
         twice = sum(count - 1 for count in fake.runs.values())
     check_every_row_once(rows, tmp_path / "out")
-    assert not [p for p in (tmp_path / "out").iterdir() if p.name.endswith(".part") and p.stat().st_size == 0] or True
     assert twice <= 50
 
 
@@ -122,23 +123,17 @@ def test_with_no_server_left_the_journal_keeps_the_rest(tmp_path):
     check_every_row_once(rows, tmp_path / "out")
 
 
-def test_four_servers_are_nearly_four_times_as_fast_and_keep_their_models(tmp_path):
-    """Four machines that each load all checkpoints in turn are slower than one."""
-    rows = make_rows(120, model=lambda n: "abc"[n % 3] + ".safetensors")
-    mapping = {**MAPPING, "model": "Say.model"}
-
-    def timed(count: int, out: str) -> tuple[float, int]:
-        with contextlib.ExitStack() as stack:
-            fakes = [stack.enter_context(FakeComfy(seconds=0.04, load_seconds=0.06)) for _ in range(count)]
-            started = time.monotonic()
-            run_batch(rows, [fake.url for fake in fakes], tmp_path / out, mapping)
-            return time.monotonic() - started, sum(fake.switches for fake in fakes)
-
-    four, switches = timed(4, "four")
-    assert switches <= 3 + 4
-    ideal = 120 * 0.04 / 4
-    assert four < ideal / 0.6
-    check_every_row_once(rows, tmp_path / "four")
+def test_four_servers_share_the_work_and_keep_their_models(tmp_path):
+    """Four machines that each load all checkpoints in turn are slower than one (speed itself:
+    tests/bench/bench_headless.py).
+    """
+    rows = make_rows(48, model=lambda n: "abc"[n % 3] + ".safetensors")
+    with contextlib.ExitStack() as stack:
+        fakes = [stack.enter_context(FakeComfy(seconds=0.02, load_seconds=0.03)) for _ in range(4)]
+        run_batch(rows, [fake.url for fake in fakes], tmp_path / "out", {**MAPPING, "model": "Say.model"})
+        assert all(sum(fake.runs.values()) >= 4 for fake in fakes)
+        assert sum(fake.switches for fake in fakes) <= 3 + 4
+    check_every_row_once(rows, tmp_path / "out")
 
 
 def test_a_bad_row_is_told_and_the_rest_goes_on(tmp_path):

@@ -204,7 +204,7 @@ def test_a_time_limit_and_a_dead_server_end_in_words(tmp_path):
         client.system_stats()
     assert "chibi_avatar serve" in caught.value.text("en")
     with SyncClient("not a url://", patience=0), pytest.raises(InputError):
-        SyncClient("http://", patience=0).system_stats()
+        SyncClient("http://x:notaport", patience=0).system_stats()
 
 
 def test_another_program_on_the_port_is_recognised():
