@@ -45,7 +45,12 @@ def as_pixels(images: torch.Tensor) -> np.ndarray:
 def model_folders() -> list[Path]:
     """Where the files of pose detectors are looked for, the pack's own folder first."""
     keys = ("chibi_pose", "detection")
-    return [Path(p) for key in keys if key in folder_paths.folder_names_and_paths for p in folder_paths.get_folder_paths(key)]
+    return [
+        Path(p)
+        for key in keys
+        if key in folder_paths.folder_names_and_paths
+        for p in folder_paths.get_folder_paths(key)
+    ]
 
 
 def boxes_from(value: Any, mask: torch.Tensor | None) -> tuple[tuple[float, float, float, float], ...]:
@@ -80,19 +85,50 @@ class ChibiPosePreset(io.ComfyNode):
             description="A pose from the built-in library, already in the proportions you ask for, seen from any side.",
             search_aliases=["pose library", "openpose preset", "stance", "gesture", "姿势", "动作"],
             inputs=[
-                io.Combo.Input("pose", options=library.names(), default="waving", tooltip="The pose. Left and right are the figure's own."),
-                io.Combo.Input("view", options=["auto", *library.VIEWS], default="auto", tooltip="The side you see the figure from. auto takes the side that shows this pose best."),
+                io.Combo.Input(
+                    "pose",
+                    options=library.names(),
+                    default="waving",
+                    tooltip="The pose. Left and right are the figure's own.",
+                ),
+                io.Combo.Input(
+                    "view",
+                    options=["auto", *library.VIEWS],
+                    default="auto",
+                    tooltip="The side you see the figure from. auto takes the side that shows this pose best.",
+                ),
                 io.Float.Input("heads", default=2.5, min=1.8, max=7.0, step=0.05, tooltip=_HEADS_TIP),
-                io.Int.Input("width", default=768, min=64, max=8192, step=8, tooltip="Canvas width in pixels. Use the width of the picture you will sample."),
-                io.Int.Input("height", default=768, min=64, max=8192, step=8, tooltip="Canvas height in pixels. Use the height of the picture you will sample."),
+                io.Int.Input(
+                    "width",
+                    default=768,
+                    min=64,
+                    max=8192,
+                    step=8,
+                    tooltip="Canvas width in pixels. Use the width of the picture you will sample.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=768,
+                    min=64,
+                    max=8192,
+                    step=8,
+                    tooltip="Canvas height in pixels. Use the height of the picture you will sample.",
+                ),
                 io.Boolean.Input("mirror", default=False, tooltip="Exchange left and right."),
                 ChibiCharacter.Input("character", optional=True, tooltip=_CHARACTER_TIP),
             ],
-            outputs=[PoseKeypoint.Output(display_name="pose", tooltip="The pose with body, hands, feet and face points, in pixels of the canvas.")],
+            outputs=[
+                PoseKeypoint.Output(
+                    display_name="pose",
+                    tooltip="The pose with body, hands, feet and face points, in pixels of the canvas.",
+                )
+            ],
         )
 
     @classmethod
-    def execute(cls, pose: str, view: str, heads: float, width: int, height: int, mirror: bool, character: Any = None) -> io.NodeOutput:
+    def execute(
+        cls, pose: str, view: str, heads: float, width: int, height: int, mirror: bool, character: Any = None
+    ) -> io.NodeOutput:
         made = library.frame(pose, width, height, heads_from(heads, character), view, mirror)
         return io.NodeOutput(to_keypoints([made]))
 
@@ -107,9 +143,16 @@ class ChibiPoseRetarget(io.ComfyNode):
             description="Gives a pose chibi proportions: every limb keeps its direction and foreshortening, the head grows, the feet stay on the ground.",
             search_aliases=["pose proportions", "head size", "big head", "openpose rescale", "姿势比例", "头身比"],
             inputs=[
-                PoseKeypoint.Input("pose", tooltip="Any pose: from this pack, core's SDPose, controlnet_aux or others. Sequences work too."),
+                PoseKeypoint.Input(
+                    "pose",
+                    tooltip="Any pose: from this pack, core's SDPose, controlnet_aux or others. Sequences work too.",
+                ),
                 io.Float.Input("heads", default=2.5, min=1.8, max=7.0, step=0.05, tooltip=_HEADS_TIP),
-                io.Boolean.Input("keep_contacts", default=True, tooltip="Bring hands back to the hip, the face or each other where they touched before."),
+                io.Boolean.Input(
+                    "keep_contacts",
+                    default=True,
+                    tooltip="Bring hands back to the hip, the face or each other where they touched before.",
+                ),
                 io.Float.Input(
                     "source_heads",
                     default=0.0,
@@ -125,7 +168,9 @@ class ChibiPoseRetarget(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, pose: Any, heads: float, keep_contacts: bool, source_heads: float, character: Any = None) -> io.NodeOutput:
+    def execute(
+        cls, pose: Any, heads: float, keep_contacts: bool, source_heads: float, character: Any = None
+    ) -> io.NodeOutput:
         made = retarget(parse(pose), heads_from(heads, character), keep_contacts, source_heads)
         return io.NodeOutput(to_keypoints(made))
 
@@ -147,16 +192,62 @@ class ChibiPoseDraw(io.ComfyNode):
                     default="sd15",
                     tooltip="sd15: ControlNet 1.1 openpose. xinsir: SDXL ControlNet++ and Union (thicker sticks and dots). core: like ComfyUI's SDPose drawing.",
                 ),
-                io.Int.Input("width", default=0, min=0, max=8192, step=8, tooltip="Width to draw at, in pixels. 0 takes the pose's canvas (or the latent's size)."),
-                io.Int.Input("height", default=0, min=0, max=8192, step=8, tooltip="Height to draw at, in pixels. 0 takes the pose's canvas (or the latent's size)."),
+                io.Int.Input(
+                    "width",
+                    default=0,
+                    min=0,
+                    max=8192,
+                    step=8,
+                    tooltip="Width to draw at, in pixels. 0 takes the pose's canvas (or the latent's size).",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=0,
+                    min=0,
+                    max=8192,
+                    step=8,
+                    tooltip="Height to draw at, in pixels. 0 takes the pose's canvas (or the latent's size).",
+                ),
                 io.Boolean.Input("body", default=True, tooltip="Draw the body."),
-                io.Boolean.Input("hands", default=True, tooltip="Draw the hands. Switch off when tiny chibi hands make the ControlNet draw too many fingers."),
-                io.Boolean.Input("face", default=False, tooltip="Draw the face points. Realistic face points pull a chibi face towards an adult one."),
-                io.Int.Input("stick_width", default=0, min=0, max=64, advanced=True, tooltip="Thickness of the limbs. 0 takes the profile's own."),
-                io.Float.Input("threshold", default=0.3, min=0.0, max=1.0, step=0.01, advanced=True, tooltip="Points with a lower score are left out."),
-                io.Latent.Input("latent", optional=True, tooltip="Takes the size from the latent that you will sample: 8 pixels for each cell."),
+                io.Boolean.Input(
+                    "hands",
+                    default=True,
+                    tooltip="Draw the hands. Switch off when tiny chibi hands make the ControlNet draw too many fingers.",
+                ),
+                io.Boolean.Input(
+                    "face",
+                    default=False,
+                    tooltip="Draw the face points. Realistic face points pull a chibi face towards an adult one.",
+                ),
+                io.Int.Input(
+                    "stick_width",
+                    default=0,
+                    min=0,
+                    max=64,
+                    advanced=True,
+                    tooltip="Thickness of the limbs. 0 takes the profile's own.",
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=0.3,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    advanced=True,
+                    tooltip="Points with a lower score are left out.",
+                ),
+                io.Latent.Input(
+                    "latent",
+                    optional=True,
+                    tooltip="Takes the size from the latent that you will sample: 8 pixels for each cell.",
+                ),
             ],
-            outputs=[io.Image.Output(display_name="image", tooltip="The skeleton picture, one for each frame. Connect it to Apply ControlNet.")],
+            outputs=[
+                io.Image.Output(
+                    display_name="image",
+                    tooltip="The skeleton picture, one for each frame. Connect it to Apply ControlNet.",
+                )
+            ],
         )
 
     @classmethod
@@ -190,7 +281,15 @@ class ChibiPoseFromImage(io.ComfyNode):
             display_name="Chibi Pose From Image",
             category=_CATEGORY,
             description="Finds the pose of people in photos, and of drawn figures. Works offline with BlazePose; uses DWPose or OpenPose when you have them.",
-            search_aliases=["openpose", "dwpose", "blazepose", "pose detection", "pose estimation", "姿势检测", "骨架识别"],
+            search_aliases=[
+                "openpose",
+                "dwpose",
+                "blazepose",
+                "pose detection",
+                "pose estimation",
+                "姿势检测",
+                "骨架识别",
+            ],
             inputs=[
                 io.Image.Input("image", tooltip="One or more pictures. Each gives one frame of the pose."),
                 io.Combo.Input(
@@ -203,15 +302,28 @@ class ChibiPoseFromImage(io.ComfyNode):
                 io.Boolean.Input("hands", default=True, tooltip="Also find hands."),
                 io.Boolean.Input("face", default=True, tooltip="Also find face points."),
                 io.Boolean.Input(
-                    "whole_image", default=False, tooltip="Take the whole picture as one figure. For drawings, and for figures that the detector overlooks."
+                    "whole_image",
+                    default=False,
+                    tooltip="Take the whole picture as one figure. For drawings, and for figures that the detector overlooks.",
                 ),
-                io.BoundingBox.Input("boxes", optional=True, force_input=True, tooltip="Look only inside these boxes, one figure in each."),
+                io.BoundingBox.Input(
+                    "boxes",
+                    optional=True,
+                    force_input=True,
+                    tooltip="Look only inside these boxes, one figure in each.",
+                ),
                 io.Mask.Input("mask", optional=True, tooltip="Look only around what the mask covers."),
             ],
             outputs=[
-                PoseKeypoint.Output(display_name="pose", tooltip="One frame for each picture. Where nobody is found, a T-pose that you can edit."),
+                PoseKeypoint.Output(
+                    display_name="pose",
+                    tooltip="One frame for each picture. Where nobody is found, a T-pose that you can edit.",
+                ),
                 io.Image.Output(display_name="preview", tooltip="The skeleton over the darkened picture."),
-                io.String.Output(display_name="report", tooltip="What was found in each picture, by which detector, and what to do if it was nothing."),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="What was found in each picture, by which detector, and what to do if it was nothing.",
+                ),
             ],
         )
 
@@ -257,8 +369,14 @@ class ChibiPoseEditor(io.ComfyNode):
                     extra_dict={"widgetType": "CHIBI_POSE"},
                     tooltip="The pose as POSE_KEYPOINT JSON; the editor writes it. Empty passes the connected pose through.",
                 ),
-                io.Image.Input("background", optional=True, tooltip="A picture to trace. It shows behind the figure after a run."),
-                PoseKeypoint.Input("pose", optional=True, tooltip="A pose to start from. After a run, the button ⎘ takes it over into the editor."),
+                io.Image.Input(
+                    "background", optional=True, tooltip="A picture to trace. It shows behind the figure after a run."
+                ),
+                PoseKeypoint.Input(
+                    "pose",
+                    optional=True,
+                    tooltip="A pose to start from. After a run, the button 'take' takes it over into the editor.",
+                ),
             ],
             outputs=[PoseKeypoint.Output(display_name="pose", tooltip="The pose as you see it in the editor.")],
         )
@@ -292,10 +410,31 @@ class ChibiPoseLoad(io.ComfyNode):
             description="Reads a pose from JSON: OpenPose and BODY_25, DWPose, SDPose, COCO, whole-body 133, WanAnimate, or this pack's own.",
             search_aliases=["load openpose json", "pose json", "keypoints json", "读取姿势"],
             inputs=[
-                io.Combo.Input("file", options=["none", *files], default="none", tooltip="A JSON file in ComfyUI's input folder."),
-                io.String.Input("pose_json", default="", multiline=True, tooltip="Pose JSON itself. Used instead of the file when it is not empty."),
-                io.Int.Input("width", default=0, min=0, max=16384, advanced=True, tooltip="Canvas width for files that do not tell theirs. 0 guesses it from the points."),
-                io.Int.Input("height", default=0, min=0, max=16384, advanced=True, tooltip="Canvas height for files that do not tell theirs. 0 guesses it from the points."),
+                io.Combo.Input(
+                    "file", options=["none", *files], default="none", tooltip="A JSON file in ComfyUI's input folder."
+                ),
+                io.String.Input(
+                    "pose_json",
+                    default="",
+                    multiline=True,
+                    tooltip="Pose JSON itself. Used instead of the file when it is not empty.",
+                ),
+                io.Int.Input(
+                    "width",
+                    default=0,
+                    min=0,
+                    max=16384,
+                    advanced=True,
+                    tooltip="Canvas width for files that do not tell theirs. 0 guesses it from the points.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=0,
+                    min=0,
+                    max=16384,
+                    advanced=True,
+                    tooltip="Canvas height for files that do not tell theirs. 0 guesses it from the points.",
+                ),
             ],
             outputs=[PoseKeypoint.Output(display_name="pose", tooltip="The pose in pixels, body in COCO-18 order.")],
         )
@@ -325,7 +464,10 @@ class ChibiPoseLoad(io.ComfyNode):
 
 def _input_file(name: str) -> Path:
     path = Path(folder_paths.get_annotated_filepath(name)).resolve()
-    if not folder_paths.is_within_directory(folder_paths.get_input_directory(), str(path)) or path.suffix.lower() != ".json":
+    if (
+        not folder_paths.is_within_directory(folder_paths.get_input_directory(), str(path))
+        or path.suffix.lower() != ".json"
+    ):
         raise PoseError(f"{name}: only .json files in ComfyUI's input folder can be read")
     if not path.is_file():
         raise PoseError(f"{name} is not in ComfyUI's input folder ({folder_paths.get_input_directory()})")
@@ -344,7 +486,11 @@ class ChibiPoseSave(io.ComfyNode):
             is_output_node=True,
             inputs=[
                 PoseKeypoint.Input("pose", tooltip="The pose to save."),
-                io.String.Input("filename_prefix", default="chibi/pose", tooltip="Name of the file under the output folder; a number is added."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="chibi/pose",
+                    tooltip="Name of the file under the output folder; a number is added.",
+                ),
             ],
             outputs=[io.String.Output(display_name="file", tooltip="The file's path under the output folder.")],
         )
@@ -352,7 +498,9 @@ class ChibiPoseSave(io.ComfyNode):
     @classmethod
     def execute(cls, pose: Any, filename_prefix: str) -> io.NodeOutput:
         frames: list[Frame] = parse(pose)
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(filename_prefix, folder_paths.get_output_directory())
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+            filename_prefix, folder_paths.get_output_directory()
+        )
         file = f"{name}_{counter:05}_.json"
         target = Path(folder) / file
         part = target.with_suffix(".part")

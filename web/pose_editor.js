@@ -39,7 +39,7 @@ function chain(object, name, after) {
   };
 }
 
-function editorWidget(node, name) {
+function editorWidget(node, name, inputData) {
   let widget;
   const editor = new PoseEditor({
     changed: (text) => {
@@ -58,6 +58,7 @@ function editorWidget(node, name) {
     getMinHeight: () => 380,
   });
   widget.editor = editor;
+  editor.value = inputData?.[1]?.default ?? "";
   chain(widget, "onRemove", () => editor.dispose());
   chain(node, "onExecuted", (message) => {
     const picture = message?.chibi_background?.[0];

@@ -37,7 +37,9 @@ def editor_graph(frontend) -> tuple[int, int]:
 
 
 def value_of(frontend, editor: int) -> str:
-    return frontend.page.evaluate("id => window.app.graph.getNodeById(id).widgets.find(w => w.name === 'pose_json').value", editor)
+    return frontend.page.evaluate(
+        "id => window.app.graph.getNodeById(id).widgets.find(w => w.name === 'pose_json').value", editor
+    )
 
 
 def body(text: str) -> np.ndarray:
@@ -77,7 +79,8 @@ def test_pose_is_edited_saved_reloaded_and_drawn(frontend):
     frontend.page.wait_for_selector(".chibi-pose select option[value=waving]", state="attached")
     frontend.page.locator(".chibi-pose select").select_option("waving")
     frontend.page.wait_for_function(
-        "([id, old]) => window.app.graph.getNodeById(id).widgets.find(w => w.name === 'pose_json').value !== old", arg=[editor, first]
+        "([id, old]) => window.app.graph.getNodeById(id).widgets.find(w => w.name === 'pose_json').value !== old",
+        arg=[editor, first],
     )
     preset = value_of(frontend, editor)
     assert keypoints.parse(preset)[0].people[0].tag["preset"] == "waving"
@@ -88,7 +91,9 @@ def test_pose_is_edited_saved_reloaded_and_drawn(frontend):
     moved = length(np.stack([before[LEFT_ELBOW], after[LEFT_ELBOW]]), 0, 1)
     assert moved > 5, "the elbow did not follow the mouse"
     for a, b in ((LEFT_SHOULDER, LEFT_ELBOW), (LEFT_ELBOW, LEFT_WRIST)):
-        assert length(after, a, b) == pytest.approx(length(before, a, b), abs=0.1), "the lock did not keep the arm's length"
+        assert length(after, a, b) == pytest.approx(length(before, a, b), abs=0.1), (
+            "the lock did not keep the arm's length"
+        )
 
     press(frontend, "undo")
     assert value_of(frontend, editor) == preset
@@ -167,7 +172,9 @@ def test_people_points_and_files(frontend):
     frontend.page.locator(".chibi-pose input[type=file]").set_input_files(
         {"name": "broken.json", "mimeType": "application/json", "buffer": b'{"people": 3'}
     )
-    frontend.page.wait_for_function("() => document.querySelector('.chibi-pose-status').textContent.includes('broken.json')")
+    frontend.page.wait_for_function(
+        "() => document.querySelector('.chibi-pose-status').textContent.includes('broken.json')"
+    )
     assert value_of(frontend, editor) == kept, "a broken file took the pose away"
 
     copied = frontend.page.evaluate(
@@ -190,7 +197,9 @@ def test_presets_have_thumbnails_that_choose(frontend):
     button = frontend.page.locator('.chibi-pose-gallery button[data-pose="heart_hands"]')
     button.scroll_into_view_if_needed()
     button.click()
-    choice = frontend.page.evaluate("id => window.app.graph.getNodeById(id).widgets.find(w => w.name === 'pose').value", node)
+    choice = frontend.page.evaluate(
+        "id => window.app.graph.getNodeById(id).widgets.find(w => w.name === 'pose').value", node
+    )
     assert choice == "heart_hands"
     assert button.locator("img").evaluate("picture => picture.decode().then(() => picture.naturalWidth)") == 96
     prompt = frontend.api_prompt()

@@ -6,8 +6,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const HISTORY = 200;
 const BUTTONS = [
   ["undo", "↶", "Undo (Ctrl+Z)"], ["redo", "↷", "Redo (Ctrl+Y)"], ["mirror", "⇋", "Mirror the person"],
-  ["add", "＋", "Add a person"], ["remove", "－", "Remove the person"], ["hands", "✋", "Show or hide hands"], ["face", "☺", "Show or hide the face"],
-  ["fit", "⤢", "Show the whole canvas"], ["import", "⇪", "Import pose JSON"], ["export", "⇩", "Export pose JSON"], ["take", "⎘", "Take the connected pose"],
+  ["add", "+", "Add a person"], ["remove", "−", "Remove the person"], ["hands", "hands", "Show or hide hands"], ["face", "face", "Show or hide the face"],
+  ["fit", "⤢", "Show the whole canvas"], ["import", "⇪", "Import pose JSON"], ["export", "⇩", "Export pose JSON"], ["take", "take", "Take the connected pose"],
 ];
 
 function element(tag, attributes = {}, ...children) {
@@ -26,6 +26,12 @@ function shape(tag, attributes) {
   return node;
 }
 
+/** ComfyUI leaves undo keys to text areas, and tells them by this property: the editor has a history of its own. */
+function withOwnHistory(node) {
+  Object.defineProperty(node, "type", { value: "textarea" });
+  return node;
+}
+
 export class PoseEditor {
   /** `host`: {changed(text), presets() → Promise<names>, preset(name, heads, width, height) → Promise<frames JSON>} */
   constructor(host) {
@@ -38,7 +44,7 @@ export class PoseEditor {
     this.view = null;
     this.incoming = null;
     this.text = "";
-    this.root = element("div", { class: "chibi-pose", tabindex: "-1" });
+    this.root = withOwnHistory(element("div", { class: "chibi-pose", tabindex: "-1" }));
     this.#build();
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.root);
@@ -92,9 +98,11 @@ export class PoseEditor {
   /** Change the pose by `action` and remember how it was. */
   edit(action, byHand = true) {
     if (!this.frame) return;
-    this.#remember();
+    const before = g.writePose(this.frames);
     action();
+    if (g.writePose(this.frames) === before) return;
     if (byHand && this.chosen) g.edited(this.chosen);
+    this.#remember();
     this.#commit();
   }
 
@@ -134,7 +142,7 @@ export class PoseEditor {
     for (const [name, sign, tip] of BUTTONS) {
       const button = element("button", { type: "button", title: tip, "aria-label": tip, "data-action": name }, sign);
       button.addEventListener("click", () => this.act(name));
-      this.bar.append(button);
+      this.bar.append(withOwnHistory(button));
     }
     this.presets = element("select", { title: "Replace the person by a preset", "aria-label": "Preset" }, element("option", { value: "" }, "preset…"));
     this.presets.addEventListener("change", () => this.#usePreset(this.presets.value));
@@ -146,7 +154,7 @@ export class PoseEditor {
     this.heads.addEventListener("change", () => this.#setHeads(Number(this.heads.value)));
     const lockTip = "Lock the proportions: limbs turn, they do not stretch (hold Alt to foreshorten)";
     this.bar.append(
-      this.presets,
+      withOwnHistory(this.presets),
       element("label", { title: lockTip }, this.lock, "lock"),
       element("label", { title: "Dragging a hand or foot bends the whole limb" }, this.reach, "IK"),
       element("label", { title: "Proportions in heads" }, this.heads, "heads"),
@@ -308,7 +316,7 @@ export class PoseEditor {
       if (p[2] <= 0) return;
       const title = typeof label === "function" ? label(i) : `${label} ${i}`;
       const attributes = { cx: p[0], cy: p[1], r: radius * unit, fill: typeof color === "function" ? color(i) : color };
-      const dot = shape("circle", { ...attributes, "data-part": part, "data-index": i, "data-joint": `${index}.${part}.${i}`, role: "button", "aria-label": title });
+      const dot = withOwnHistory(shape("circle", { ...attributes, "data-part": part, "data-index": i, "data-joint": `${index}.${part}.${i}`, role: "button", "aria-label": title }));
       if (part === "body") dot.setAttribute("tabindex", "0");
       dot.append(shape("title", {}));
       dot.firstChild.textContent = title;
