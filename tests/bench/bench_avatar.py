@@ -6,10 +6,10 @@ import statistics
 import time
 
 import numpy as np
+from chibi_testing.rig import inside, stretch, turn
 
 from chibi_avatar.avatar import base
 from chibi_avatar.avatar.build import build_avatar
-from chibi_testing.rig import inside, stretch, turn
 from tools.gallery import GIRL, random_character
 
 
@@ -35,5 +35,9 @@ def test_two_hundred_characters(report) -> None:
         stretches.append((stretch(avatar, arms), stretch(avatar, {"head": turn(0, 30)}), stretch(avatar, legs)))
         outside += not all(inside(avatar).values())
     worst = np.max(stretches, 0)
-    report(f"200 Characters: triangles median {int(np.median(triangles))}, most {max(triangles)} (limit {base.BUDGET['standard']})")
-    report(f"200 Characters: worst stretch p99.9 arms {worst[0]:.2f} (1.5), head {worst[1]:.2f} (1.5), legs {worst[2]:.2f} (2.0); bones outside: {outside}")
+    report(
+        f"200 Characters: triangles median {int(np.median(triangles))}, most {max(triangles)} (limit {base.BUDGET['standard']})"
+    )
+    report(
+        f"200 Characters: worst stretch p99.9 arms {worst[0]:.2f} (1.5), head {worst[1]:.2f} (1.5), legs {worst[2]:.2f} (2.0); bones outside: {outside}"
+    )

@@ -39,5 +39,7 @@ def inside(avatar) -> dict[str, bool]:
         d = p - joint.position.astype(np.float32)
         near = np.abs(d[:, 1]) < 0.09 * avatar.height
         box = d[near & (np.abs(d[:, 0]) < 0.25) & (np.abs(d[:, 2]) < 0.25)]
-        out[joint.bone] = bool((box[:, 2] > 0).any() and (box[:, 2] < 0).any() and (box[:, 0] > 0).any() and (box[:, 0] < 0).any())
+        out[joint.bone] = bool(
+            (box[:, 2] > 0).any() and (box[:, 2] < 0).any() and (box[:, 0] > 0).any() and (box[:, 0] < 0).any()
+        )
     return out

@@ -135,7 +135,14 @@ def face_coordinates(p: np.ndarray, t: np.ndarray) -> np.ndarray:
     return np.stack([p[..., 0] + 0.34 * (arc - p[..., 0]) * (np.abs(arc) > np.abs(p[..., 0])), p[..., 1]], -1)
 
 
-def _squash(d: np.ndarray, below: np.ndarray, above: np.ndarray, keep: float, lash: np.ndarray | float, fall: tuple[float, float]) -> np.ndarray:
+def _squash(
+    d: np.ndarray,
+    below: np.ndarray,
+    above: np.ndarray,
+    keep: float,
+    lash: np.ndarray | float,
+    fall: tuple[float, float],
+) -> np.ndarray:
     """Collapse -below..above to a line at 0 (thickness ``keep`` of it), keep a ``lash`` band at the top, restore over ``fall`` (below, above)."""
     lash = np.broadcast_to(np.asarray(lash, float), d.shape)
     inner_top = above - lash
@@ -282,7 +289,9 @@ def build_head(level: int) -> Piece:
 
     # rows by height at the front: jaw, mouth, nose, eye, brow, forehead, crown
     below = np.array([0.0, 0.05, 0.10, 0.15])
-    y = _lines([(0.03, 0.125, n(3)), (0.125, 0.268, n(15)), (0.268, 0.585, n(15)), (0.585, 0.73, n(6)), (0.73, 0.97, n(5))])
+    y = _lines(
+        [(0.03, 0.125, n(3)), (0.125, 0.268, n(15)), (0.268, 0.585, n(15)), (0.585, 0.73, n(6)), (0.73, 0.97, n(5))]
+    )
     front = surface(_S, np.zeros_like(_S))[:, 1]
     low = int(np.argmin(front))
     s = np.r_[below, np.interp(y, front[low:], _S[low:]), 1.0]
@@ -298,7 +307,17 @@ def build_head(level: int) -> Piece:
     moves = {name: (lift(closed_mouth(f) + d, S, T) - rest) * HEAD for name, d in face_morphs(f).items()}
     moves |= {f"shape_{name}": shaped(p, name) * HEAD for name in SHAPES}
     hidden = smoothstep(0.84, 0.90, p[..., 1])
-    piece.add(to_world(p + rest), "face", "head", attributes=f, uv=np.stack([u, v], -1), cover="hair", hidden=hidden, smooth="skin", morphs=moves)
+    piece.add(
+        to_world(p + rest),
+        "face",
+        "head",
+        attributes=f,
+        uv=np.stack([u, v], -1),
+        cover="hair",
+        hidden=hidden,
+        smooth="skin",
+        morphs=moves,
+    )
 
     tb = np.linspace(half[-1], 2 * np.pi - half[-1], 2 * n(7) + 1)
     SB, TB = np.meshgrid(s, tb, indexing="ij")
@@ -307,7 +326,17 @@ def build_head(level: int) -> Piece:
     fb = np.stack([TB / np.pi, pb[..., 1]], -1)
     shapes = {f"shape_{name}": shaped(pb, name) * HEAD for name in SHAPES}
     hidden = smoothstep(0.22, 0.30, pb[..., 1])
-    piece.add(to_world(pb), "scalp", "head", attributes=fb, density=0.45, cover="hair", hidden=hidden, smooth="skin", morphs=shapes)
+    piece.add(
+        to_world(pb),
+        "scalp",
+        "head",
+        attributes=fb,
+        density=0.45,
+        cover="hair",
+        hidden=hidden,
+        smooth="skin",
+        morphs=shapes,
+    )
 
     ear = _ear(level)
     piece.mirrored([piece.add(to_world(ear), "ear", "head", wrap=True, density=0.8, cover="ear")])

@@ -71,7 +71,11 @@ def window(patch: base.Patch, size: int) -> Window:
     cols, rows = (b, a) if patch.turn else (a, b)
     r, c = patch.points.shape[:2]
     j = np.interp(cols, patch.us, np.arange(c))
-    i = np.interp(rows, patch.vs, np.arange(r)) if patch.vs[-1] >= patch.vs[0] else np.interp(rows, patch.vs[::-1], np.arange(r)[::-1])
+    i = (
+        np.interp(rows, patch.vs, np.arange(r))
+        if patch.vs[-1] >= patch.vs[0]
+        else np.interp(rows, patch.vs[::-1], np.arange(r)[::-1])
+    )
     steps_across = np.linalg.norm(np.diff(patch.points, axis=1), axis=2).max(0)
     steps_along = np.linalg.norm(np.diff(patch.points, axis=0), axis=2).max(1)
     fields = np.concatenate([patch.attributes, patch.points], -1).astype(np.float32)
@@ -114,9 +118,15 @@ def _skin(w: Window, skin: np.ndarray) -> np.ndarray:
     if w.zone == "hand":
         rgb = mix(rgb, rose, 0.55 * step(0.300, 0.345, np.abs(w.pos[..., 0])))
     elif w.zone == "arm":
-        rgb = mix(rgb, rose, 0.35 * np.exp(-(((np.abs(w.pos[..., 0]) - 0.182) / 0.018) ** 2)) * step(0.0, -0.03, w.pos[..., 2]))
+        rgb = mix(
+            rgb,
+            rose,
+            0.35 * np.exp(-(((np.abs(w.pos[..., 0]) - 0.182) / 0.018) ** 2)) * step(0.0, -0.03, w.pos[..., 2]),
+        )
     elif w.zone == "leg":
-        rgb = mix(rgb, rose, 0.45 * np.exp(-(((w.pos[..., 1] - 0.150) / 0.020) ** 2)) * step(0.005, 0.035, w.pos[..., 2]))
+        rgb = mix(
+            rgb, rose, 0.45 * np.exp(-(((w.pos[..., 1] - 0.150) / 0.020) ** 2)) * step(0.005, 0.035, w.pos[..., 2])
+        )
     elif w.zone == "trunk":
         rgb = mix(rgb, shaded(skin, 0.88, 1.25, 0.03), 0.75 * step(0.575, 0.600, w.pos[..., 1]))
     elif w.zone == "ear":

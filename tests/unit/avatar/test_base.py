@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from chibi_testing.rig import inside, stretch, turn
 
 from chibi_avatar.avatar import base, wardrobe
 from chibi_avatar.avatar.build import CUSTOM_EXPRESSIONS, PRESET_EXPRESSIONS, build_avatar
 from chibi_avatar.avatar.model import REQUIRED_BONES, AvatarError
 from chibi_avatar.avatar.render import render
 from chibi_avatar.character import Character
-from chibi_testing.rig import inside, stretch, turn
 from tools.gallery import GIRL, random_character
 
-STYLES = ("bob", "long_straight", "hime", "twin_tails", "low_twin_tails", "ponytail", "braid", "twin_braids", "short", "spiky", "wolf_cut", "curly", "bun", "double_bun", "bald")
+STYLES = (
+    "bob",
+    "long_straight",
+    "hime",
+    "twin_tails",
+    "low_twin_tails",
+    "ponytail",
+    "braid",
+    "twin_braids",
+    "short",
+    "spiky",
+    "wolf_cut",
+    "curly",
+    "bun",
+    "double_bun",
+    "bald",
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +81,21 @@ def test_texture_patches_do_not_overlap_and_the_head_leads() -> None:
     face = next(patch for patch in base.patches("head") if patch.zone == "face").rect
     assert (face[2] - face[0]) * (face[3] - face[1]) >= 0.25
     assert 0.56 * 0.50 + 0.44 * 0.50 >= 0.45  # the upper half of the atlas belongs to head and hair
-    head = [patch.rect for name in base.piece_names() if name == "head" or name.startswith(("hair_", "fringe")) and not name.startswith("hair_ornament") for patch in base.patches(name)]
+    head = [
+        patch.rect
+        for name in base.piece_names()
+        if name == "head" or name.startswith(("hair_", "fringe")) and not name.startswith("hair_ornament")
+        for patch in base.patches(name)
+    ]
     assert max(rect[3] for rect in head) <= 0.5
 
 
 def test_proportions_are_continuous_and_bones_stay_inside(crowd) -> None:
     """A figure between two and four heads would jump, or bend outside its flesh."""
-    heights = [build_avatar(Character({"proportions.heads": h, "hair.style": "bald"}), texture_size=256).height for h in np.linspace(2, 4, 9)]
+    heights = [
+        build_avatar(Character({"proportions.heads": h, "hair.style": "bald"}), texture_size=256).height
+        for h in np.linspace(2, 4, 9)
+    ]
     steps = np.diff(heights)
     assert (steps > 0).all() and steps.max() / steps.min() < 1.2
     for h, height in zip(np.linspace(2, 4, 9), heights, strict=True):
@@ -130,7 +154,10 @@ def test_same_character_same_bytes() -> None:
 
 def test_wishes_the_base_cannot_follow_are_told() -> None:
     """A person would wonder why the astronaut helmet is missing."""
-    avatar = build_avatar(Character({"outfit.kind": "clown_costume", "hair.style": "liberty_plume", "proportions.heads": 6.5}), texture_size=256)
+    avatar = build_avatar(
+        Character({"outfit.kind": "clown_costume", "hair.style": "liberty_plume", "proportions.heads": 6.5}),
+        texture_size=256,
+    )
     text = " ".join(avatar.meta["notes"])
     assert "clown costume" in text and "liberty plume" in text and "6.5" in text
 
@@ -145,7 +172,12 @@ def test_bad_requests_are_refused_by_name() -> None:
 
 def test_colours_reach_the_texture() -> None:
     """Picture and avatar would disagree about the hair or the eyes."""
-    avatar = build_avatar(Character({"hair.color": "#2fae6b", "hair.style": "bob", "eyes.color": "#3050ff", "eyes.color_right": "#e0a020"}), texture_size=1024)
+    avatar = build_avatar(
+        Character(
+            {"hair.color": "#2fae6b", "hair.style": "bob", "eyes.color": "#3050ff", "eyes.color_right": "#e0a020"}
+        ),
+        texture_size=1024,
+    )
     front, _ = render(avatar, "back", 256, outline=False)
     middle = front[60:110, 100:156].reshape(-1, 3).mean(0)
     assert middle[1] > middle[0] + 0.15 and middle[1] > middle[2] + 0.1
