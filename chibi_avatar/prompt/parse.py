@@ -958,7 +958,10 @@ def parse(text: str) -> Parse:
             result.subjects = max(result.subjects, int(count.value))
     if result.subjects == 1:
         result.subjects = _subjects(pieces)
-    Reader(result, pieces, [(r.start, r.end, r.weight) for r in found if r.inner.strip()]).read()
+    plain = [r for r in found if r.inner.strip()]
+    for region in plain:
+        result.notes.append(f"emphasis {region.weight:g} at {region.start}-{region.end}")
+    Reader(result, pieces, [(r.start, r.end, r.weight) for r in plain]).read()
     result.spans.sort()
     return result
 
