@@ -62,7 +62,8 @@ def _quads(grid: Grid, start: int) -> np.ndarray:
     f = np.concatenate([one[keep], two[keep]])
     if grid.flip:
         f = f[:, ::-1]
-    q = np.rint(p.reshape(-1, 3) / GRID)[f - start]
+    spread = p + grid.morphs.get("aa", 0.0)  # the neutral mouth is folded, not gone
+    q = np.rint(spread.reshape(-1, 3) / GRID)[f - start]
     alive = (q[:, 0] != q[:, 1]).any(1) & (q[:, 1] != q[:, 2]).any(1) & (q[:, 0] != q[:, 2]).any(1)
     return f[alive]
 
@@ -109,7 +110,9 @@ def store(piece: Piece, layout: list, bones: list[str]) -> tuple[dict[str, np.nd
         zones.append(np.full(len(faces[-1]), index, np.uint8))
         for name, parts in morphs.items():
             d = g.morphs.get(name)
-            parts.append(np.zeros((count, 3), np.int16) if d is None else np.rint(d.reshape(-1, 3) / GRID).astype(np.int16))
+            parts.append(
+                np.zeros((count, 3), np.int16) if d is None else np.rint(d.reshape(-1, 3) / GRID).astype(np.int16)
+            )
         start += count
     arrays = {k: np.concatenate(v) for k, v in columns.items()}
     arrays["face"] = np.concatenate(faces).astype(np.uint16)
@@ -158,7 +161,9 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
         for name, array in sorted(arrays.items()):
             buffer = io.BytesIO()
             np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(name + ".npy", (2020, 1, 1, 0, 0, 0)), buffer.getvalue(), zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(name + ".npy", (2020, 1, 1, 0, 0, 0)), buffer.getvalue(), zipfile.ZIP_DEFLATED
+            )
 
 
 if __name__ == "__main__":

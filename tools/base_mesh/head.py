@@ -34,8 +34,8 @@ ROWS = np.array([
 _CURVES = CubicSpline(ROWS[:, 0], ROWS[:, 1:], axis=0, bc_type="natural")
 
 EYE = (0.224, 0.412)  # centre of the left eye in face coordinates
-EYE_HALF = (0.138, 0.168)  # half width, half height of the moving region
-BROW_Y = 0.640
+EYE_HALF = (0.140, 0.190)  # half width, half height of the moving region
+BROW_Y = 0.655
 SHAPES = ("oval", "heart", "square")  # against round
 MOUTH = (0.0, 0.195)
 MOUTH_HALF = (0.082, 0.062)  # the open mouth that the texture holds
@@ -135,8 +135,15 @@ def face_coordinates(p: np.ndarray, t: np.ndarray) -> np.ndarray:
     return np.stack([p[..., 0] + 0.34 * (arc - p[..., 0]) * (np.abs(arc) > np.abs(p[..., 0])), p[..., 1]], -1)
 
 
-def _squash(d: np.ndarray, below: np.ndarray, above: np.ndarray, keep: float, lash: np.ndarray | float, fall: float) -> np.ndarray:
-    """Collapse -below..above to a line at 0 (thickness ``keep`` of it), keep a ``lash`` band at the top, restore over ``fall``."""
+def _squash(
+    d: np.ndarray,
+    below: np.ndarray,
+    above: np.ndarray,
+    keep: float,
+    lash: np.ndarray | float,
+    fall: tuple[float, float],
+) -> np.ndarray:
+    """Collapse -below..above to a line at 0 (thickness ``keep`` of it), keep a ``lash`` band at the top, restore over ``fall`` (below, above)."""
     lash = np.broadcast_to(np.asarray(lash, float), d.shape)
     inner_top = above - lash
     out = d.copy()
@@ -145,42 +152,39 @@ def _squash(d: np.ndarray, below: np.ndarray, above: np.ndarray, keep: float, la
     band = (d > inner_top) & (d <= above)
     out = np.where(band, inner_top * keep + (d - inner_top) * 0.9, out)
     top = inner_top * keep + lash * 0.9
-    ease_up = (d > above) & (d < above + fall)
-    out = np.where(ease_up, top + (d - above) / fall * (above + fall - top), out)
-    ease_down = (d < -below) & (d > -below - fall)
-    out = np.where(ease_down, -below * keep + (d + below) / fall * (below + fall - below * keep), out)
+    down_by, up_by = fall
+    ease_up = (d > above) & (d < above + up_by)
+    out = np.where(ease_up, top + (d - above) / up_by * (above + up_by - top), out)
+    ease_down = (d < -below) & (d > -below - down_by)
+    out = np.where(ease_down, -below * keep + (d + below) / down_by * (below + down_by - below * keep), out)
     return out
 
 
-def mouth_height(fx: np.ndarray) -> np.ndarray:
-    """Half height of the painted open mouth at ``fx``, wider at the top than a plain ellipse."""
-    return MOUTH_HALF[1] * np.sqrt(np.clip(1 - (fx / MOUTH_HALF[0]) ** 2, 0, 1)) ** 0.9
-
-
-def closed_mouth(f: np.ndarray, smile: float = 0.8, width: float = 0.74, keep: float = 0.0) -> np.ndarray:
+def closed_mouth(f: np.ndarray, smile: float = 0.8, width: float = 0.92, keep: float = 0.0) -> np.ndarray:
     """Height offsets that close the painted mouth to a line; ``smile`` lifts the corners, ``keep`` leaves it partly open."""
     fx, d = f[..., 0] - MOUTH[0], f[..., 1] - MOUTH[1]
-    h = mouth_height(fx)
+    # a little wider and taller than the painted mouth, so that the line tapers at the corners
+    h = (MOUTH_HALF[1] + 0.0025) * np.sqrt(np.clip(1 - (fx / (MOUTH_HALF[0] + 0.018)) ** 2, 0, 1)) ** 0.9
     fall = 0.075
     line = smile * (0.020 * (fx / MOUTH_HALF[0]) ** 2 - 0.006)
     reach = smoothstep(1.5, 1.0, np.abs(fx) / MOUTH_HALF[0])
     near = smoothstep(MOUTH_HALF[1] + fall, MOUTH_HALF[1] * 0.6, np.abs(d))
-    moved = np.where(h > 1e-6, _squash(d, h, h, max(keep, 0.004), 0.0, fall), d)
+    moved = np.where(h > 1e-6, _squash(d, h, h, max(keep, 0.004), 0.0, (fall, fall)), d)
     dy = (moved - d) * (h > 1e-6) + line * reach * near
     dx = -(1 - width) * fx * reach * near
     return np.stack([dx, dy], -1)
 
 
-def eye_morph(f: np.ndarray, side: float, arc: float, level: float, keep: float = 0.02) -> np.ndarray:
+def eye_morph(f: np.ndarray, side: float, arc: float, level: float, keep: float = 0.003) -> np.ndarray:
     """Offsets (dx, dy) that close the eye on ``side`` (+1 left) to an arc: ``arc`` > 0 bows up (happy), < 0 hangs down."""
     dx, d = f[..., 0] - side * EYE[0], f[..., 1] - EYE[1]
     u = dx / EYE_HALF[0]
-    reach = smoothstep(1.32, 1.02, np.abs(u))
+    reach = smoothstep(1.17, 0.98, np.abs(u))
     h = EYE_HALF[1] * np.sqrt(np.clip(1 - (np.abs(u) / 1.28) ** 3, 0.05, 1))
     line = level + arc * (1 - 1.4 * u * u)
-    moved = _squash(d - line * 0, h, h, keep, 0.040, 0.070)
-    inside = (d > -h) & (d < h)
-    fade = np.where(inside, 1.0, smoothstep(0.075, 0.0, np.where(d > 0, d - h, -h - d)))
+    moved = _squash(d, h - 0.016, h, keep, 0.058, (0.110, 0.040))
+    inside = (d > -h + 0.016) & (d < h)
+    fade = np.where(inside, 1.0, np.where(d > 0, smoothstep(0.040, 0.0, d - h), smoothstep(0.110, 0.0, -h + 0.016 - d)))
     return np.stack([np.zeros_like(d), (moved - d + line * fade) * reach], -1)
 
 
@@ -217,18 +221,18 @@ def face_morphs(f: np.ndarray) -> dict[str, np.ndarray]:
     def both(fn, *args) -> np.ndarray:
         return fn(f, 1.0, *args) + fn(f, -1.0, *args)
 
-    down = (-0.020, -0.055)  # a sleeping lid: hangs, below the middle
+    down = (-0.022, -0.072)  # a sleeping lid: hangs, below the middle
     return {
         "blinkLeft": eye_morph(f, 1.0, *down),
         "blinkRight": eye_morph(f, -1.0, *down),
         "blink": both(eye_morph, *down),
-        "joyEyes": both(eye_morph, 0.045, -0.010),
+        "joyEyes": both(eye_morph, 0.045, -0.040),
         "aa": mouth(0.35, 0.98, 0.92),
         "ih": mouth(0.55, 1.12, 0.36),
         "ou": mouth(0.0, 0.42, 0.42),
         "ee": mouth(0.75, 1.20, 0.24),
         "oh": mouth(0.0, 0.60, 0.72),
-        "happy": both(eye_morph, 0.045, -0.010) + mouth(0.75, 1.06, 0.80) + both(brow_move, 0.020, 0.0),
+        "happy": both(eye_morph, 0.045, -0.040) + mouth(0.75, 1.06, 0.80) + both(brow_move, 0.020, 0.0),
         "angry": both(brow_move, -0.030, -0.034) + both(eye_scale, -0.14) + mouth(-1.3, 0.80, 0.0),
         "sad": both(brow_move, 0.004, 0.034) + both(eye_scale, -0.12) + mouth(-1.1, 0.66, 0.0),
         "relaxed": both(eye_scale, -0.42) + both(brow_move, -0.008, 0.006) + mouth(0.9, 0.86, 0.0),
@@ -237,7 +241,7 @@ def face_morphs(f: np.ndarray) -> dict[str, np.ndarray]:
         "lookDown": both(eye_shift, 0.0, -0.042),
         "lookLeft": eye_shift(f, 1.0, 0.040, 0.0) + eye_shift(f, -1.0, 0.040, 0.0),
         "lookRight": eye_shift(f, 1.0, -0.040, 0.0) + eye_shift(f, -1.0, -0.040, 0.0),
-        "smile": mouth(1.25, 1.05, 0.0),
+        "smile": mouth(2.1, 1.22, 0.0) + both(eye_scale, -0.10) + both(brow_move, 0.012, 0.0),
         "grin": mouth(0.85, 1.10, 0.62),
         "pout": mouth(-0.5, 0.42, 0.0) + both(brow_move, -0.012, -0.012),
         "worried": both(brow_move, 0.012, 0.030),
@@ -285,7 +289,9 @@ def build_head(level: int) -> Piece:
 
     # rows by height at the front: jaw, mouth, nose, eye, brow, forehead, crown
     below = np.array([0.0, 0.05, 0.10, 0.15])
-    y = _lines([(0.03, 0.130, n(4)), (0.130, 0.280, n(9)), (0.280, 0.585, n(15)), (0.585, 0.73, n(6)), (0.73, 0.97, n(5))])
+    y = _lines(
+        [(0.03, 0.125, n(3)), (0.125, 0.268, n(15)), (0.268, 0.585, n(15)), (0.585, 0.73, n(6)), (0.73, 0.97, n(5))]
+    )
     front = surface(_S, np.zeros_like(_S))[:, 1]
     low = int(np.argmin(front))
     s = np.r_[below, np.interp(y, front[low:], _S[low:]), 1.0]
@@ -301,7 +307,17 @@ def build_head(level: int) -> Piece:
     moves = {name: (lift(closed_mouth(f) + d, S, T) - rest) * HEAD for name, d in face_morphs(f).items()}
     moves |= {f"shape_{name}": shaped(p, name) * HEAD for name in SHAPES}
     hidden = smoothstep(0.84, 0.90, p[..., 1])
-    piece.add(to_world(p + rest), "face", "head", attributes=f, uv=np.stack([u, v], -1), cover="hair", hidden=hidden, smooth="skin", morphs=moves)
+    piece.add(
+        to_world(p + rest),
+        "face",
+        "head",
+        attributes=f,
+        uv=np.stack([u, v], -1),
+        cover="hair",
+        hidden=hidden,
+        smooth="skin",
+        morphs=moves,
+    )
 
     tb = np.linspace(half[-1], 2 * np.pi - half[-1], 2 * n(7) + 1)
     SB, TB = np.meshgrid(s, tb, indexing="ij")
@@ -310,10 +326,20 @@ def build_head(level: int) -> Piece:
     fb = np.stack([TB / np.pi, pb[..., 1]], -1)
     shapes = {f"shape_{name}": shaped(pb, name) * HEAD for name in SHAPES}
     hidden = smoothstep(0.22, 0.30, pb[..., 1])
-    piece.add(to_world(pb), "scalp", "head", attributes=fb, density=0.45, cover="hair", hidden=hidden, smooth="skin", morphs=shapes)
+    piece.add(
+        to_world(pb),
+        "scalp",
+        "head",
+        attributes=fb,
+        density=0.45,
+        cover="hair",
+        hidden=hidden,
+        smooth="skin",
+        morphs=shapes,
+    )
 
     ear = _ear(level)
-    piece.mirrored([piece.add(to_world(ear), "ear", "head", wrap=True, density=0.8)])
+    piece.mirrored([piece.add(to_world(ear), "ear", "head", wrap=True, density=0.8, cover="ear")])
     return piece
 
 
