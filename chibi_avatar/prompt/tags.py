@@ -131,7 +131,7 @@ def character_tags(
     def add(text: str, group: str, path: str) -> None:
         for part in text.split(", "):
             if part:
-                tags.append(Tag(part, group, path, weights.get(path, 1.0)))
+                tags.append(Tag(part, group, path, weights.get(f"extra:{part}" if path == "extra" else path, 1.0)))
 
     presentation = values.get("presentation")
     add(_COUNT.get(str(presentation), "1other") if presentation else "", "subject", "presentation")

@@ -6,6 +6,7 @@ CLIP's byte-pair encoding follows Radford et al. 2021 (the vocabulary file is Op
 from __future__ import annotations
 
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -37,7 +38,10 @@ class ClipTokens:
         self.count_word = lru_cache(maxsize=8192)(self._count_word)
 
     def __call__(self, text: str) -> int:
-        """Tokens of ``text`` without start and end marks; emphasis and ``embedding:`` are not interpreted."""
+        """Tokens of ``text`` without start and end marks. Emphasis signs do not count; an ``embedding:`` counts as its name."""
+        return sum(self._plain(part) for part in emphasis_parts(text))
+
+    def _plain(self, text: str) -> int:
         text = " ".join(unicodedata.normalize("NFC", text).split()).lower()
         return sum(self.count_word(piece) for piece in _PIECE.findall(text))
 
@@ -59,6 +63,54 @@ class ClipTokens:
                     i += 1
             letters = merged
         return len(letters)
+
+
+def emphasis_parts(text: str) -> list[str]:
+    """The pieces ComfyUI encodes one by one: ``a (b:1.2) c`` becomes ``a ``, ``b``, `` c``; ``\\(`` is a plain bracket."""
+    text = text.replace("\\(", "\x01").replace("\\)", "\x02")
+    parts: list[str] = []
+    depth, start = 0, 0
+    pieces: list[str] = []
+    for i, char in enumerate(text):
+        if char == "(":
+            if depth == 0:
+                pieces.append(text[start:i])
+                start = i
+            depth += 1
+        elif char == ")":
+            depth -= 1
+            if depth == 0:
+                pieces.append(text[start : i + 1])
+                start = i + 1
+            depth = max(depth, 0) if depth >= 0 else 0
+    pieces.append(text[start:])
+    for piece in pieces:
+        if len(piece) >= 2 and piece[0] == "(" and piece[-1] == ")":
+            inner = piece[1:-1]
+            colon = inner.rfind(":")
+            if colon > 0:
+                try:
+                    float(inner[colon + 1 :])
+                    inner = inner[:colon]
+                except ValueError:
+                    pass
+            parts += emphasis_parts(inner) if "(" in inner else [inner]
+        elif piece:
+            parts.append(piece)
+    return [part.replace("\x01", "(").replace("\x02", ")") for part in parts]
+
+
+def find_tokens() -> ClipTokens | None:
+    """Exact counting where a ComfyUI folder is already there (``COMFYUI_PATH`` or the pack's own copy); None otherwise."""
+    from ..setup import comfyui, paths
+
+    own = os.environ.get("COMFYUI_PATH")
+    home = Path(own).expanduser() if own else paths.cache_root() / f"comfyui-{comfyui.VERSION}-{comfyui.SOURCE_DIGEST[:12]}"
+    folder = home / "comfy" / "sd1_tokenizer"
+    try:
+        return ClipTokens(folder) if (folder / "vocab.json").is_file() else None
+    except (OSError, ValueError):
+        return None
 
 
 def _byte_letters() -> dict[int, str]:

@@ -48,7 +48,7 @@ def _draw_color(seed: int, path: str) -> Any:
     for word in words:
         weight = word.rarity
         if path == "hair.color":
-            weight *= 0.0 if word.implies == "" and word.family == "beige" else 1.0
+            weight *= 0.0 if word.family == "beige" or word.id == "gold" else 1.0
             weight *= 2.0 if word.implies else 1.0
         elif path.startswith("eyes"):
             weight *= 0.15 if word.family in ("white", "beige", "rainbow") else 1.0
