@@ -188,7 +188,9 @@ def _checked(path: str, value: Any) -> Any:
         return value
     if field.type == "number":
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not field.low <= value <= field.high:
-            raise CharacterError(f"{path}: expected a number from {field.low:g} to {field.high:g}, got {str(value)[:40]!r}")
+            raise CharacterError(
+                f"{path}: expected a number from {field.low:g} to {field.high:g}, got {str(value)[:40]!r}"
+            )
         return float(value)
     if field.type == "tags":
         if isinstance(value, str) or not isinstance(value, (list, tuple)) or len(value) > 200:
@@ -222,7 +224,9 @@ class Character(Mapping[str, Any]):
         self._evidence: dict[str, Evidence] = {path: known.get(path, Evidence()) for path in self._values}
         for path, item in self._evidence.items():
             if item.source not in _RANK or not 0.0 <= item.confidence <= 1.0:
-                raise CharacterError(f"{path}: evidence {item} needs a source of {', '.join(SOURCES)} and a confidence from 0 to 1")
+                raise CharacterError(
+                    f"{path}: evidence {item} needs a source of {', '.join(SOURCES)} and a confidence from 0 to 1"
+                )
 
     def __getitem__(self, path: str) -> Any:
         return self._values[path]
@@ -241,6 +245,10 @@ class Character(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"Character({self._values!r})"
+
+    def __str__(self) -> str:
+        """The JSON that API users can post back; ComfyUI's Preview as Text shows it."""
+        return self.to_json(indent=2)
 
     def evidence(self, path: str) -> Evidence | None:
         """Where the value of ``path`` came from, or None when it is unset."""
@@ -263,7 +271,11 @@ class Character(Mapping[str, Any]):
 
     def resolve(self) -> Character:
         """A copy in which every field with a default is set; what was unset is marked as coming from ``default``."""
-        filled = {path: field.default for path, field in FIELDS.items() if field.default is not None and path not in self._values}
+        filled = {
+            path: field.default
+            for path, field in FIELDS.items()
+            if field.default is not None and path not in self._values
+        }
         return Character(
             {**self._values, **filled}, {**self._evidence, **{path: Evidence("default", 0.0) for path in filled}}
         )
@@ -282,7 +294,8 @@ class Character(Mapping[str, Any]):
             else:
                 out[group] = value
         out["evidence"] = {
-            path: {"source": item.source, "confidence": round(item.confidence, 4)} for path, item in self._evidence.items()
+            path: {"source": item.source, "confidence": round(item.confidence, 4)}
+            for path, item in self._evidence.items()
         }
         return out
 

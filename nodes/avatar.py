@@ -5,16 +5,29 @@ from __future__ import annotations
 import hashlib
 import os
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import folder_paths
 from comfy_api.latest import Types, io, ui
 
-from ..chibi_avatar.avatar.export import PLATFORM_CHOICES, VERSIONS, Exported, describe, export_avatar, write_atomic
+from ..chibi_avatar.avatar.export import (
+    PLATFORM_CHOICES,
+    VERSIONS,
+    Exported,
+    describe,
+    export_avatar,
+    portrait,
+    write_atomic,
+)
 from ..chibi_avatar.avatar.gltf import read_file
 from ..chibi_avatar.avatar.licence import AVATAR_PERMISSION, COMMERCIAL_USAGE, CREDIT_NOTATION, MODIFICATION, Licence
 from ..chibi_avatar.avatar.model import Avatar, AvatarError
 from ..chibi_avatar.character import Character
 from .types import ChibiAvatar, ChibiCharacter
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
 CATEGORY = "Chibi Avatar/Avatar"
 PRESETS = ["standard", "mobile", "desktop"]
@@ -28,16 +41,33 @@ def _avatar_files() -> list[str]:
     root = folder_paths.get_input_directory()
     found = []
     for folder, _, names in os.walk(os.path.join(root, "3d")):
-        found += [os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/") for name in names if name.lower().endswith(AVATAR_ENDINGS)]
+        found += [
+            os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
+            for name in names
+            if name.lower().endswith(AVATAR_ENDINGS)
+        ]
     return sorted(found)
+
+
+def _inside(path: str) -> bool:
+    folders = (
+        folder_paths.get_input_directory(),
+        folder_paths.get_output_directory(),
+        folder_paths.get_temp_directory(),
+    )
+    return any(folder_paths.is_within_directory(folder, path) for folder in folders)
 
 
 def _input_path(file: str) -> str:
     path = folder_paths.get_annotated_filepath(file)
-    allowed = (folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory())
-    if not any(folder_paths.is_within_directory(folder, path) for folder in allowed):
+    if not _inside(path):
         raise AvatarError(f"{file}: the file must be inside ComfyUI's input folder")
     return path
+
+
+def _bytes_of(image: torch.Tensor) -> np.ndarray:
+    """(H, W, C) 0..1 as uint8."""
+    return (image.clamp(0, 1).cpu().numpy() * 255 + 0.5).astype("uint8")
 
 
 def _from_mesh(mesh: Types.MESH) -> Avatar:
@@ -48,7 +78,7 @@ def _from_mesh(mesh: Types.MESH) -> Avatar:
     if mesh.vertex_counts is not None:
         vertices, faces = vertices[: int(mesh.vertex_counts[0])], faces[: int(mesh.face_counts[0])]
         uvs = None if uvs is None else uvs[: int(mesh.vertex_counts[0])]
-    texture = None if mesh.texture is None else (mesh.texture[0].clamp(0, 1).cpu().numpy() * 255 + 0.5).astype("uint8")
+    texture = None if mesh.texture is None else _bytes_of(mesh.texture[0])
     return from_arrays(vertices.cpu().numpy(), faces.cpu().numpy(), None if uvs is None else uvs.cpu().numpy(), texture)
 
 
@@ -59,7 +89,9 @@ def _to_mesh(avatar: Avatar) -> Types.MESH:
 
     vertices, faces, uvs, texture = to_arrays(avatar)
     picture = None if texture is None else torch.from_numpy(texture.astype("float32") / 255)[None]
-    return Types.MESH(torch.from_numpy(vertices)[None], torch.from_numpy(faces)[None], torch.from_numpy(uvs)[None], texture=picture)
+    return Types.MESH(
+        torch.from_numpy(vertices)[None], torch.from_numpy(faces)[None], torch.from_numpy(uvs)[None], texture=picture
+    )
 
 
 class ChibiAvatarBase(io.ComfyNode):
@@ -69,39 +101,54 @@ class ChibiAvatarBase(io.ComfyNode):
             node_id="ChibiAvatarBase",
             display_name="Chibi Avatar Base",
             category=CATEGORY,
-            description="Build a rigged, painted 3D chibi avatar from a Character: body, hair, outfit, bones, expressions and spring bones.",
+            description="Build a rigged, painted 3D chibi avatar from a Character: body, hair, outfit, bones, "
+            "expressions and spring bones.",
             search_aliases=["3d avatar", "vrm base", "chibi mesh", "character to 3d", "rig", "3D形象", "虚拟形象"],
             inputs=[
                 ChibiCharacter.Input(
                     "character",
                     optional=True,
-                    tooltip="Who the avatar is, from Chibi Prompt Builder; a Character as JSON text works too. Without one, the default character is built.",
+                    tooltip="Who the avatar is, from Chibi Prompt Builder; a Character as JSON text works too. "
+                    "Without one, the default character is built.",
                 ),
                 io.Combo.Input(
                     "preset",
+                    optional=True,
                     options=PRESETS,
                     default="standard",
-                    tooltip="Level of detail. mobile: about 7,500 triangles, for phones and Quest. standard: 15,000. desktop: 32,000, smoother close up.",
+                    tooltip="Level of detail. mobile: about 7,500 triangles, for phones and Quest. standard: 15,000. "
+                    "desktop: 32,000, smoother close up.",
                 ),
                 io.Combo.Input(
                     "texture_size",
+                    optional=True,
                     options=TEXTURE_SIZES,
                     default="2048",
                     advanced=True,
-                    tooltip="Side of the texture atlas in pixels. 2048 suits most apps; 1024 for Quest; 4096 is sharper and four times larger.",
+                    tooltip="Side of the texture atlas in pixels. 2048 suits most apps; 1024 for Quest; 4096 is "
+                    "sharper and four times larger.",
                 ),
             ],
             outputs=[
-                ChibiAvatar.Output(display_name="avatar", tooltip="The avatar: mesh, rig, morphs, materials and paint."),
-                io.String.Output(display_name="report", tooltip="What was built, and what of the Character the 3D base could not follow."),
+                ChibiAvatar.Output(
+                    display_name="avatar", tooltip="The avatar: mesh, rig, morphs, materials and paint."
+                ),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="What was built, and what of the Character the 3D base could not follow.",
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, preset: str, texture_size: str = "2048", character: Character | str | dict | None = None) -> io.NodeOutput:
+    def execute(
+        cls, preset: str, texture_size: str = "2048", character: Character | str | dict | None = None
+    ) -> io.NodeOutput:
         from ..chibi_avatar.avatar.build import build_avatar
 
-        avatar = build_avatar(Character() if character is None else Character.coerce(character), preset, int(texture_size))
+        avatar = build_avatar(
+            Character() if character is None else Character.coerce(character), preset, int(texture_size)
+        )
         return io.NodeOutput(avatar, describe(avatar))
 
 
@@ -122,23 +169,34 @@ class ChibiAvatarLoad(io.ComfyNode):
                     "file",
                     options=[NO_FILE, *_avatar_files()],
                     default=NO_FILE,
-                    tooltip="A .vrm or .glb in ComfyUI's input/3d folder. Put yours there, or use the upload button, then press R to refresh.",
+                    tooltip="A .vrm or .glb in ComfyUI's input/3d folder. Put yours there, or use the upload button, "
+                    "then press R to refresh.",
                 ),
                 io.Boolean.Input(
                     "i_am_the_author",
+                    optional=True,
                     default=False,
-                    tooltip="Switch on only if the model is yours. Needed when the file's own licence prohibits modification.",
+                    tooltip="Switch on only if the model is yours. Needed when the file's own licence prohibits "
+                    "modification.",
                 ),
                 io.Int.Input(
                     "paint_texture",
+                    optional=True,
                     default=-1,
                     min=-1,
                     max=255,
                     advanced=True,
-                    tooltip="Which of the file's textures Chibi Texture Bake paints, counted from 0. -1: the one that covers most of the surface.",
+                    tooltip="Which of the file's textures Chibi Texture Bake paints, counted from 0. -1: the one "
+                    "that covers most of the surface.",
                 ),
-                io.File3DAny.Input("model_3d", optional=True, tooltip="A .vrm or .glb from another node; used instead of the file."),
-                io.Mesh.Input("mesh", optional=True, tooltip="A MESH from core nodes, to be painted and saved as GLB; used when there is no file."),
+                io.File3DAny.Input(
+                    "model_3d", optional=True, tooltip="A .vrm or .glb from another node; used instead of the file."
+                ),
+                io.Mesh.Input(
+                    "mesh",
+                    optional=True,
+                    tooltip="A MESH from core nodes, to be painted and saved as GLB; used when there is no file.",
+                ),
             ],
             outputs=[
                 ChibiAvatar.Output(display_name="avatar", tooltip="The avatar at rest, facing the front."),
@@ -152,6 +210,8 @@ class ChibiAvatarLoad(io.ComfyNode):
             return True
         if not str(file).lower().endswith(AVATAR_ENDINGS):
             return f"{file}: not a .vrm or .glb file"
+        if not _inside(folder_paths.get_annotated_filepath(file)):
+            return f"{file}: the file must be inside ComfyUI's input folder"
         if not folder_paths.exists_annotated_filepath(file):
             return f"{file} is not in ComfyUI's input folder; put your .vrm or .glb into {os.path.join('input', '3d')}"
         return True
@@ -164,7 +224,12 @@ class ChibiAvatarLoad(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, file: str, i_am_the_author: bool, paint_texture: int = -1, model_3d: Types.File3D | None = None, mesh: Types.MESH | None = None
+        cls,
+        file: str,
+        i_am_the_author: bool = False,
+        paint_texture: int = -1,
+        model_3d: Types.File3D | None = None,
+        mesh: Types.MESH | None = None,
     ) -> io.NodeOutput:
         from ..chibi_avatar.avatar.load import load_avatar, load_file
 
@@ -187,72 +252,180 @@ class ChibiAvatarExport(io.ComfyNode):
             display_name="Export Chibi Avatar (VRM, GLB)",
             category=CATEGORY,
             description=(
-                "Save the avatar as VRM 1.0 and/or 0.x, GLB and atlas PNG in the output folder, with its licence inside, "
+                "Save the avatar as VRM 1.0 and/or 0.x, GLB and atlas PNG in the output folder, its licence inside, "
                 "and tell which platforms accept it."
             ),
-            search_aliases=["vrm", "save vrm", "export glb", "vrchat", "cluster", "vseeface", "metaverse", "导出", "虚拟形象"],
+            search_aliases=[
+                "save vrm",
+                "vrm",
+                "export glb",
+                "vrchat",
+                "cluster",
+                "vseeface",
+                "metaverse",
+                "导出",
+                "虚拟形象",
+            ],  # fmt: skip
             is_output_node=True,
             inputs=[
-                ChibiAvatar.Input("avatar", tooltip="The avatar to save, from Chibi Avatar Base, Chibi Texture Bake or Load Avatar."),
-                io.String.Input("filename_prefix", default="avatar/chibi", tooltip="Where in the output folder, and the start of the file name."),
+                ChibiAvatar.Input(
+                    "avatar", tooltip="The avatar to save, from Chibi Avatar Base, Chibi Texture Bake or Load Avatar."
+                ),
+                io.String.Input(
+                    "filename_prefix",
+                    optional=True,
+                    default="avatar/chibi",
+                    tooltip="Where in the output folder, and the start of the file name.",
+                ),
                 io.Combo.Input(
                     "platform",
+                    optional=True,
                     options=list(PLATFORM_CHOICES),
                     default="any",
-                    tooltip="Preset for one app: picks the VRM version and texture size it wants. any keeps the full texture. The report checks every app.",
+                    tooltip="Preset for one app: picks the VRM version and texture size it wants. any keeps the full "
+                    "texture. The report checks every app.",
                 ),
                 io.Combo.Input(
                     "vrm_version",
+                    optional=True,
                     options=list(VERSIONS),
                     default="auto",
-                    tooltip="auto follows the platform (1.0 for any). 0.x is for VSeeFace and older apps. both writes two files. none writes only the GLB.",
+                    tooltip="auto follows the platform (1.0 for any). 0.x is for VSeeFace and older apps. both "
+                    "writes two files. none writes only the GLB.",
                 ),
-                io.String.Input("title", default="", tooltip="The avatar's name as apps show it. Empty: the Character's name."),
-                io.String.Input("author", default="", tooltip="Who made it; several separated by commas. Apps show this. Empty: 'Anonymous'."),
+                io.String.Input(
+                    "title",
+                    optional=True,
+                    default="",
+                    tooltip="The avatar's name as apps show it. Empty: the Character's name.",
+                ),
+                io.String.Input(
+                    "author",
+                    optional=True,
+                    default="",
+                    tooltip="Who made it; several separated by commas. Apps show this. Empty: 'Anonymous'.",
+                ),
                 io.Combo.Input(
-                    "who_may_use", options=list(AVATAR_PERMISSION), default="onlyAuthor", tooltip="Who may wear the avatar. The strict choice is the default."
+                    "who_may_use",
+                    optional=True,
+                    options=list(AVATAR_PERMISSION),
+                    default="onlyAuthor",
+                    tooltip="Who may wear the avatar. The strict choice is the default.",
                 ),
-                io.Combo.Input("commercial_use", options=list(COMMERCIAL_USAGE), default="personalNonProfit", tooltip="What the avatar may be used for."),
-                io.Combo.Input("modification", options=list(MODIFICATION), default="prohibited", tooltip="Whether others may change the file."),
-                io.Boolean.Input("redistribution", default=False, tooltip="Whether others may pass the file on."),
-                io.Combo.Input("credit", options=list(CREDIT_NOTATION), default="required", advanced=True, tooltip="Whether users must name the author."),
-                io.Boolean.Input("allow_violence", default=False, advanced=True, tooltip="Whether the avatar may be used in excessively violent scenes."),
-                io.Boolean.Input("allow_sexual", default=False, advanced=True, tooltip="Whether the avatar may be used in excessively sexual scenes."),
-                io.Boolean.Input("allow_politics", default=False, advanced=True, tooltip="Whether the avatar may be used for politics or religion."),
-                io.Boolean.Input("allow_hate", default=False, advanced=True, tooltip="Whether the avatar may be used in antisocial or hateful content."),
-                io.String.Input("contact", default="", advanced=True, tooltip="How to reach the author; written into the file."),
-                io.String.Input("copyright", default="", advanced=True, tooltip="Copyright notice; written into the file."),
-                io.Image.Input("thumbnail", optional=True, tooltip="Picture that apps show in lists; the middle square is used. Without one, the avatar is rendered."),
+                io.Combo.Input(
+                    "commercial_use",
+                    optional=True,
+                    options=list(COMMERCIAL_USAGE),
+                    default="personalNonProfit",
+                    tooltip="What the avatar may be used for.",
+                ),
+                io.Combo.Input(
+                    "modification",
+                    optional=True,
+                    options=list(MODIFICATION),
+                    default="prohibited",
+                    tooltip="Whether others may change the file.",
+                ),
+                io.Boolean.Input(
+                    "redistribution", optional=True, default=False, tooltip="Whether others may pass the file on."
+                ),
+                io.Combo.Input(
+                    "credit",
+                    optional=True,
+                    options=list(CREDIT_NOTATION),
+                    default="required",
+                    advanced=True,
+                    tooltip="Whether users must name the author.",
+                ),
+                io.Boolean.Input(
+                    "allow_violence",
+                    optional=True,
+                    default=False,
+                    advanced=True,
+                    tooltip="Whether the avatar may be used in excessively violent scenes.",
+                ),
+                io.Boolean.Input(
+                    "allow_sexual",
+                    optional=True,
+                    default=False,
+                    advanced=True,
+                    tooltip="Whether the avatar may be used in excessively sexual scenes.",
+                ),
+                io.Boolean.Input(
+                    "allow_politics",
+                    optional=True,
+                    default=False,
+                    advanced=True,
+                    tooltip="Whether the avatar may be used for politics or religion.",
+                ),
+                io.Boolean.Input(
+                    "allow_hate",
+                    optional=True,
+                    default=False,
+                    advanced=True,
+                    tooltip="Whether the avatar may be used in antisocial or hateful content.",
+                ),
+                io.String.Input(
+                    "contact",
+                    optional=True,
+                    default="",
+                    advanced=True,
+                    tooltip="How to reach the author; written into the file.",
+                ),
+                io.String.Input(
+                    "copyright",
+                    optional=True,
+                    default="",
+                    advanced=True,
+                    tooltip="Copyright notice; written into the file.",
+                ),
+                io.Image.Input(
+                    "thumbnail",
+                    optional=True,
+                    tooltip="Picture that apps show in lists; the middle square is used. Without one, the avatar is "
+                    "rendered.",
+                ),
             ],
             outputs=[
-                io.File3DGLB.Output(display_name="glb", tooltip="The avatar as GLB, for Preview 3D and other core nodes."),
-                io.File3DAny.Output(display_name="vrm", tooltip="The avatar as VRM (1.0 if it was written, else 0.x); core's Save 3D Model keeps it unchanged."),
-                io.String.Output(display_name="report", tooltip="Size, licence, and which platforms accept the avatar, with reasons."),
-                io.Mesh.Output(display_name="mesh", tooltip="The painted surface as a plain MESH for core's 3D nodes: no bones, one texture."),
+                io.File3DGLB.Output(
+                    display_name="glb", tooltip="The avatar as GLB, for Preview 3D and other core nodes."
+                ),
+                io.File3DAny.Output(
+                    display_name="vrm",
+                    tooltip="The avatar as VRM (1.0 if it was written, else 0.x); core's Save 3D Model keeps it "
+                    "unchanged.",
+                ),
+                io.String.Output(
+                    display_name="report", tooltip="Size, licence, and which platforms accept the avatar, with reasons."
+                ),
+                io.Mesh.Output(
+                    display_name="mesh",
+                    tooltip="The painted surface as a plain MESH for core's 3D nodes: no bones, one texture.",
+                ),
             ],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
         cls,
         avatar: Avatar,
-        filename_prefix: str,
-        platform: str,
-        vrm_version: str,
-        title: str,
-        author: str,
-        who_may_use: str,
-        commercial_use: str,
-        modification: str,
-        redistribution: bool,
-        credit: str,
-        allow_violence: bool,
-        allow_sexual: bool,
-        allow_politics: bool,
-        allow_hate: bool,
-        contact: str,
-        copyright: str,
-        thumbnail=None,
+        filename_prefix: str = "avatar/chibi",
+        platform: str = "any",
+        vrm_version: str = "auto",
+        title: str = "",
+        author: str = "",
+        who_may_use: str = "onlyAuthor",
+        commercial_use: str = "personalNonProfit",
+        modification: str = "prohibited",
+        redistribution: bool = False,
+        credit: str = "required",
+        allow_violence: bool = False,
+        allow_sexual: bool = False,
+        allow_politics: bool = False,
+        allow_hate: bool = False,
+        contact: str = "",
+        copyright: str = "",
+        thumbnail: torch.Tensor | None = None,
     ) -> io.NodeOutput:
         licence = Licence(
             name=title.strip() or avatar.name,
@@ -269,12 +442,15 @@ class ChibiAvatarExport(io.ComfyNode):
             allow_politics_or_religion=allow_politics,
             allow_antisocial_or_hate=allow_hate,
         )
-        picture = None
         if thumbnail is not None:
-            picture = (thumbnail[0].clamp(0, 1).cpu().numpy() * 255 + 0.5).astype("uint8")
+            picture = _bytes_of(thumbnail[0])
+        else:
+            picture = None if avatar.source is not None else portrait(avatar)
         exported = export_avatar(avatar, licence, platform, vrm_version, picture)
         saved = _save(exported, filename_prefix)
-        report = "\n".join([exported.report, "files:", *(f"  {os.path.join(item['subfolder'], item['filename'])}" for item in saved)])
+        report = "\n".join(
+            [exported.report, "files:", *(f"  {os.path.join(item['subfolder'], item['filename'])}" for item in saved)]
+        )
         return io.NodeOutput(
             Types.File3D(BytesIO(exported.glb), "glb"),
             Types.File3D(BytesIO(exported.main), "vrm" if exported.vrms else "glb"),
@@ -285,7 +461,8 @@ class ChibiAvatarExport(io.ComfyNode):
 
 
 def _save(exported: Exported, prefix: str) -> list[dict[str, str]]:
-    """Write every file into ComfyUI's output folder under the next free number; returns what core's savers report to the page."""
+    """Write every file into ComfyUI's output folder under the next free number; returns what core's savers report to
+    the page."""
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
     saved = []
     for ending, data in exported.files().items():

@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = ("unit", "node", "comfy", "browser", "oracle", "bench")
 
 
+MEASURED = pytest.StashKey[list]()
+
+
 def _load_package(name: str, folder: Path) -> None:
     spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
     assert spec is not None and spec.loader is not None
@@ -42,6 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """In CI nothing may be skipped: what a test needs, the ``test`` command installs."""
+    for line in terminalreporter.config.stash.get(MEASURED, []):
+        terminalreporter.write_line(f"measured: {line}")
     if os.environ.get("CI") == "true" and terminalreporter.stats.get("skipped"):
         terminalreporter.section("skipped tests are failures in CI")
 
@@ -50,6 +55,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") == "true" and exitstatus == 0 and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest):
+    """Note a measurement; all of them are printed at the end of the run."""
+    return request.config.stash.setdefault(MEASURED, []).append
 
 
 @pytest.fixture(scope="session")

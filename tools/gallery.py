@@ -15,7 +15,20 @@ from chibi_avatar.character import Character
 
 DOCS = Path(__file__).parents[1] / "docs"
 SKINS = ("#fbdcc8", "#fde6d6", "#f7d2b8", "#f3c7a6", "#e0a77f", "#c08a62", "#8f5f42")
-HAIR_COLORS = ("#2a2630", "#5b3a2e", "#8a5a3c", "#c98a4b", "#f0cf86", "#f4a7c0", "#b88ad8", "#7fb6e6", "#8fcfb0", "#d9576b", "#f2f1f6", "#5d6aa8")
+HAIR_COLORS = (
+    "#2a2630",
+    "#5b3a2e",
+    "#8a5a3c",
+    "#c98a4b",
+    "#f0cf86",
+    "#f4a7c0",
+    "#b88ad8",
+    "#7fb6e6",
+    "#8fcfb0",
+    "#d9576b",
+    "#f2f1f6",
+    "#5d6aa8",
+)
 EYE_COLORS = ("#6b4632", "#3f6fb5", "#4f9a6a", "#8a5fc0", "#c98a2f", "#c2485a", "#59b5c9")
 CLOTH = ("#f2b3a5", "#8fb7de", "#f7ce6d", "#a6d1b3", "#c9a6de", "#e8788a", "#6d7fb5", "#f6efe4", "#55586b")
 
@@ -26,12 +39,32 @@ def random_character(seed: int) -> Character:
     feminine = r.random() < 0.55
     values = {
         "presentation": "feminine" if feminine else "masculine",
-        "hair.style": r.choice(sorted(set(wardrobe.HAIR.values()) - ({"bald"} if feminine else {"twin_tails", "low_twin_tails", "twin_braids", "hime", "double_bun", "bun", "braid", "long_straight"}))),
+        "hair.style": r.choice(
+            sorted(
+                set(wardrobe.HAIR.values())
+                - (
+                    {"bald"}
+                    if feminine
+                    else {
+                        "twin_tails",
+                        "low_twin_tails",
+                        "twin_braids",
+                        "hime",
+                        "double_bun",
+                        "bun",
+                        "braid",
+                        "long_straight",
+                    }
+                )
+            )
+        ),
         "hair.bangs": r.choice(("full", "blunt", "side_swept", "parted", "curtain", "messy")),
         "hair.color": r.choice(HAIR_COLORS),
         "hair.ahoge": r.random() < 0.15,
         "eyes.color": r.choice(EYE_COLORS),
-        "eyes.style": r.choice(("round", "round", "round", "almond", "droopy", "cat", "sharp", "dot", "star", "sleepy")),
+        "eyes.style": r.choice(
+            ("round", "round", "round", "almond", "droopy", "cat", "sharp", "dot", "star", "sleepy")
+        ),
         "brows.style": r.choice(("soft", "straight", "thick", "thin", "arched")),
         "skin.color": r.choice(SKINS),
         "face.shape": r.choice(("round", "oval", "heart", "square")),
@@ -64,14 +97,34 @@ def random_character(seed: int) -> Character:
     return Character(values)
 
 
-GIRL = Character({"presentation": "feminine", "hair.style": "twin_tails", "hair.color": "#f4a7c0", "eyes.color": "#5aa7e0", "outfit.kind": "sailor_uniform"})
-BOY = Character({"presentation": "masculine", "hair.style": "short", "hair.color": "#2a2630", "eyes.color": "#6b4632", "outfit.kind": "hoodie", "outfit.color": "#d9455b", "glasses.kind": "round_glasses"})
+GIRL = Character(
+    {
+        "presentation": "feminine",
+        "hair.style": "twin_tails",
+        "hair.color": "#f4a7c0",
+        "eyes.color": "#5aa7e0",
+        "outfit.kind": "sailor_uniform",
+    }
+)
+BOY = Character(
+    {
+        "presentation": "masculine",
+        "hair.style": "short",
+        "hair.color": "#2a2630",
+        "eyes.color": "#6b4632",
+        "outfit.kind": "hoodie",
+        "outfit.color": "#d9455b",
+        "glasses.kind": "round_glasses",
+    }
+)
 
 
 def save(name: str, image: np.ndarray) -> None:
     """Write ``docs/<name>.png`` with an adaptive palette: flat art needs no more, and the repository stays small."""
     picture = Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
-    picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(DOCS / f"{name}.png", optimize=True)
+    picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG).save(
+        DOCS / f"{name}.png", optimize=True
+    )
 
 
 def main() -> None:
@@ -80,11 +133,24 @@ def main() -> None:
     cells = []
     for seed in range(24):
         avatar = build_avatar(random_character(seed), texture_size=1024)
-        cells.append(np.concatenate([render(avatar, view, 300, background="soft")[0][:, 40:260] for view in ("front", "back")], 1))
+        cells.append(
+            np.concatenate(
+                [render(avatar, view, 300, background="soft")[0][:, 40:260] for view in ("front", "back")], 1
+            )
+        )
     save("gallery", np.concatenate([np.concatenate(cells[i : i + 4], 1) for i in range(0, 24, 4)], 0))
     for name, character in (("avatar_girl", GIRL), ("avatar_boy", BOY)):
         avatar = build_avatar(character)
-        save(name, np.concatenate([render(avatar, view, 560, background="soft")[0][:, 60:500] for view in ("front", "three_quarter", "left", "back")], 1))
+        save(
+            name,
+            np.concatenate(
+                [
+                    render(avatar, view, 560, background="soft")[0][:, 60:500]
+                    for view in ("front", "three_quarter", "left", "back")
+                ],
+                1,
+            ),
+        )
 
 
 if __name__ == "__main__":

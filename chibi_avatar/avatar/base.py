@@ -182,7 +182,10 @@ def frame(heads: float, build: str = "average") -> Frame:
             q = start + np.array([(x - root[0]) * arm, 0.0, 0.0])
             s = (hand, hand, hand) if name.endswith("Hand") else (arm, thin, thin)
         elif name.endswith(("Foot", "Toes")):
-            q, s = np.array([bones["leftFoot"][1][0] * wide + (x - bones["leftFoot"][1][0]) * foot, y * foot, z * foot]), (foot, foot, foot)
+            q, s = (
+                np.array([bones["leftFoot"][1][0] * wide + (x - bones["leftFoot"][1][0]) * foot, y * foot, z * foot]),
+                (foot, foot, foot),
+            )
         else:
             q, s = np.array([x * wide, ankle * foot + (y - ankle) * leg, z * wide]), (thin, leg, thin)
         position[name] = q * np.array([side, 1, 1])
@@ -227,7 +230,15 @@ def fitted(names: Iterable[str], preset: str) -> dict[str, str]:
     return chosen
 
 
-def assemble(names: Iterable[str], preset: str, heads: float, build: str, head_shape: str, parts: list[str], materials: Mapping[str, int]) -> Assembly:
+def assemble(
+    names: Iterable[str],
+    preset: str,
+    heads: float,
+    build: str,
+    head_shape: str,
+    parts: list[str],
+    materials: Mapping[str, int],
+) -> Assembly:
     """Join pieces into one mesh of the wanted proportions.
 
     ``materials`` maps a part name to a material index. Skin that clothes or hair cover is left out. Raises :class:`AvatarError`.
@@ -306,7 +317,9 @@ def assemble(names: Iterable[str], preset: str, heads: float, build: str, head_s
     return Assembly(mesh, joints, chains, np.concatenate(face_zone).astype(np.int32), zones)
 
 
-def _skeleton(chosen: list[Piece], body: Frame) -> tuple[list[Joint], dict[str, int], list[tuple[dict[str, Any], list[int]]]]:
+def _skeleton(
+    chosen: list[Piece], body: Frame
+) -> tuple[list[Joint], dict[str, int], list[tuple[dict[str, Any], list[int]]]]:
     joints = [Joint("root", -1, np.zeros(3))]
     index = {"root": 0}
     for name, (parent, _) in canonical_bones().items():
@@ -330,7 +343,7 @@ def _skeleton(chosen: list[Piece], body: Frame) -> tuple[list[Joint], dict[str, 
 def _warp(pos: np.ndarray, joint: np.ndarray, weight: np.ndarray, joints: list[Joint], body: Frame) -> np.ndarray:
     """Blend each vertex's bones' moves from the canonical to the wanted figure. Chains move with the bone they hang from."""
     origin, target, scale = np.zeros((len(joints), 3)), np.zeros((len(joints), 3)), np.ones((len(joints), 3))
-    for i, j in enumerate(joints):
+    for i in range(len(joints)):
         owner = i
         while joints[owner].name not in body.position and joints[owner].parent >= 0:
             owner = joints[owner].parent
@@ -361,7 +374,9 @@ def _normals(pos: np.ndarray, face: np.ndarray, weld: np.ndarray, smooth: np.nda
     group = group.ravel()
     a, b, c = (pos[face[:, i]] for i in range(3))
     n = np.cross(b - a, c - a)
-    total = np.stack([np.bincount(group[face].ravel(), np.repeat(n[:, i], 3), minlength=group.max() + 1) for i in range(3)], -1)
+    total = np.stack(
+        [np.bincount(group[face].ravel(), np.repeat(n[:, i], 3), minlength=group.max() + 1) for i in range(3)], -1
+    )
     out = total[group]
     length = np.linalg.norm(out, axis=1, keepdims=True)
     return (np.where(length > 1e-12, out / np.maximum(length, 1e-12), [0.0, 1.0, 0.0])).astype(np.float32)

@@ -11,7 +11,25 @@ from .model import Avatar, AvatarError, Collider, Expression, Material, SpringCh
 PARTS = ["face", "hair", "body", "outfit", "accessory"]
 MATERIALS = {"face": 0, "body": 0, "outfit": 0, "accessory": 0, "hair": 1}
 
-PRESET_EXPRESSIONS = ("happy", "angry", "sad", "relaxed", "surprised", "aa", "ih", "ou", "ee", "oh", "blink", "blinkLeft", "blinkRight", "lookUp", "lookDown", "lookLeft", "lookRight")
+PRESET_EXPRESSIONS = (
+    "happy",
+    "angry",
+    "sad",
+    "relaxed",
+    "surprised",
+    "aa",
+    "ih",
+    "ou",
+    "ee",
+    "oh",
+    "blink",
+    "blinkLeft",
+    "blinkRight",
+    "lookUp",
+    "lookDown",
+    "lookLeft",
+    "lookRight",
+)
 CUSTOM_EXPRESSIONS = ("smile", "grin", "pout", "worried", "joyEyes")
 _CLOSES_EYES = ("happy", "joyEyes")
 _MOVES_MOUTH = ("happy", "grin", "surprised", "angry", "sad")
@@ -33,8 +51,14 @@ def build_avatar(character: Character | str | dict, preset: str = "standard", te
     low, high = base.HEADS_RANGE
     heads = float(np.clip(full["proportions.heads"], low, high))
     if heads != full["proportions.heads"]:
-        notes.append(f"proportions.heads: the 3D base goes from {low:g} to {high:g} heads; {full['proportions.heads']:g} became {heads:g}")
+        notes.append(
+            f"proportions.heads: the 3D base goes from {low:g} to {high:g} heads; {full['proportions.heads']:g} became {heads:g}"
+        )
     made = base.assemble(chosen.pieces, preset, heads, full["proportions.build"], full["face.shape"], PARTS, MATERIALS)
+    if len(made.mesh.faces) > base.BUDGET[preset]:
+        notes.append(
+            f"{len(made.mesh.faces)} triangles: so many accessories do not fit the {preset} preset's {base.BUDGET[preset]}; leave one off"
+        )
     atlas = paint.paint_atlas(full, chosen, texture_size)
     colliders, springs = _springs(made)
     head = next(j for j in made.joints if j.bone == "head").position
@@ -45,8 +69,16 @@ def build_avatar(character: Character | str | dict, preset: str = "standard", te
         mesh=made.mesh,
         joints=made.joints,
         materials=[
-            Material("skin_and_clothes", 0, shade=(0.90, 0.76, 0.80), outline_width=0.0022, outline_color=(0.36, 0.22, 0.24)),
-            Material("hair", 0, shade=(0.80, 0.70, 0.82), outline_width=0.0026, outline_color=tuple(float(0.42 * v) for v in hair)),
+            Material(
+                "skin_and_clothes", 0, shade=(0.90, 0.76, 0.80), outline_width=0.0022, outline_color=(0.36, 0.22, 0.24)
+            ),
+            Material(
+                "hair",
+                0,
+                shade=(0.80, 0.70, 0.82),
+                outline_width=0.0026,
+                outline_color=tuple(float(0.42 * v) for v in hair),
+            ),
         ],
         textures=[Texture("atlas", atlas)],
         parts=list(PARTS),
@@ -87,17 +119,35 @@ def _springs(made: base.Assembly) -> tuple[list[Collider], list[SpringChain]]:
     girth = float(position["leftUpperArm"][0]) / 0.090
     colliders = [
         Collider(number["head"], (0.0, 0.198, 0.010), 0.485 * skull),
-        Collider(number["chest"], (0.0, 0.02, 0.0), 0.075 * girth, tail=(0.0, float(position["neck"][1] - position["chest"][1]) - 0.03, 0.0)),
-        Collider(number["hips"], (0.0, 0.0, 0.0), 0.090 * girth, tail=(0.0, float(position["chest"][1] - position["hips"][1]), 0.0)),
+        Collider(
+            number["chest"],
+            (0.0, 0.02, 0.0),
+            0.075 * girth,
+            tail=(0.0, float(position["neck"][1] - position["chest"][1]) - 0.03, 0.0),
+        ),
+        Collider(
+            number["hips"],
+            (0.0, 0.0, 0.0),
+            0.090 * girth,
+            tail=(0.0, float(position["chest"][1] - position["hips"][1]), 0.0),
+        ),
     ]
     for side in ("left", "right"):
         shin = position[f"{side}LowerLeg"] - position[f"{side}UpperLeg"]
-        colliders.append(Collider(number[f"{side}UpperLeg"], (0.0, 0.0, 0.0), 0.050 * girth, tail=tuple(float(v) for v in shin)))
+        colliders.append(
+            Collider(number[f"{side}UpperLeg"], (0.0, 0.0, 0.0), 0.050 * girth, tail=tuple(float(v) for v in shin))
+        )
     springs = []
     for about, joints in made.chains:
         springs.append(
             SpringChain(
-                about["name"], joints, about["stiffness"], about["gravity"], about["drag"], about["radius"], [0, 1, 2] if about["parent"] == "head" else [3, 4]
+                about["name"],
+                joints,
+                about["stiffness"],
+                about["gravity"],
+                about["drag"],
+                about["radius"],
+                [0, 1, 2] if about["parent"] == "head" else [3, 4],
             )
         )
     return colliders, springs

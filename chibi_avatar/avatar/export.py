@@ -1,4 +1,5 @@
-"""From an Avatar to files: GLB, VRM of either version, the atlas; a platform table; written so that a failure leaves nothing behind."""
+"""From an Avatar to files: GLB, VRM of either version, the atlas; a platform table; written so that a failure leaves
+nothing behind."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ def export_avatar(
 ) -> Exported:
     """Write ``avatar`` for ``platform`` (one of PLATFORM_CHOICES) as VRM ``version`` (one of VERSIONS) and GLB.
 
-    ``thumbnail`` is a square (H, H, 3 or 4) uint8 picture. The same input gives the same bytes. Raises :class:`AvatarError`.
+    ``thumbnail`` is a square (H, H, 3 or 4) uint8 picture. The same input gives the same bytes. Raises
+    :class:`AvatarError`.
     """
     if platform not in PLATFORM_CHOICES:
         raise AvatarError(f"platform {platform!r} is not one of {', '.join(PLATFORM_CHOICES)}")
@@ -92,16 +94,24 @@ def _export_source(avatar: Avatar, platform: str, version: str) -> Exported:
     data, notes = write_source(avatar)
     kind = avatar.source.kind
     versions = () if kind == "glb" else (kind,)
-    wanted = PLATFORMS[platform].versions if version == "auto" and platform in PLATFORMS else {"both": ("1.0", "0.x")}.get(version, (version,))
+    wanted = (
+        PLATFORMS[platform].versions
+        if version == "auto" and platform in PLATFORMS
+        else {"both": ("1.0", "0.x")}.get(version, (version,))
+    )
     if versions and version != "none" and kind not in wanted and wanted != ("auto",):
         notes.append(f"note: your file is VRM {kind} and stays so; only its pictures are changed")
-    notes.append("note: your file keeps its own title, author and licence; the fields of the export are not written into it")
+    notes.append(
+        "note: your file keeps its own title, author and licence; the fields of the export are not written into it"
+    )
     result = Exported(data, dict.fromkeys(versions, data))
     if 0 <= avatar.atlas < len(avatar.textures):
         pixels = avatar.textures[avatar.atlas].pixels
         result.atlas = encode_png(pixels) if pixels is not None else b""
     figures = _figures(avatar, len(data), versions)
-    result.report = "\n".join([_size_line(avatar, figures), *describe(avatar).splitlines()[1:], *notes, "platforms:", *table(figures)])
+    result.report = "\n".join(
+        [_size_line(avatar, figures), *describe(avatar).splitlines()[1:], *notes, "platforms:", *table(figures)]
+    )
     return result
 
 
@@ -134,7 +144,10 @@ def _fit_textures(avatar: Avatar, limit: int | None, notes: list[str]) -> Avatar
             height, width = texture.pixels.shape[:2]
             most = min(limit or MAX_TEXTURE, MAX_TEXTURE)
             if max(height, width) > most:
-                size = (max(1, round(width * most / max(height, width))), max(1, round(height * most / max(height, width))))
+                size = (
+                    max(1, round(width * most / max(height, width))),
+                    max(1, round(height * most / max(height, width))),
+                )
                 notes.append(f"note: texture {texture.name!r} was reduced from {width}x{height} to {size[0]}x{size[1]}")
                 texture = replace(texture, pixels=resize(texture.pixels, size), encoded=None, mime="image/png")
         textures.append(texture)
@@ -146,6 +159,16 @@ def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     from PIL import Image
 
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+
+
+def portrait(avatar: Avatar, size: int = 512) -> np.ndarray | None:
+    """(size, size, 3) uint8: the face on a soft ground, as apps show it in lists; None where there is no head."""
+    from .render import render
+
+    if all(joint.bone != "head" for joint in avatar.joints):
+        return None
+    image, _ = render(avatar, "face", size, background="soft", supersample=1)
+    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def _square(thumbnail: np.ndarray) -> bytes:
@@ -187,7 +210,8 @@ def _size_line(avatar: Avatar, figures: Figures) -> str:
 def _summary(avatar: Avatar, figures: Figures, licence: Licence) -> list[str]:
     return [
         _size_line(avatar, figures),
-        f"VRM {', '.join(figures.versions) or 'not written'}; author {', '.join(licence.authors)}; use: {licence.avatar_permission}, "
+        f"VRM {', '.join(figures.versions) or 'not written'}; author {', '.join(licence.authors)}; "
+        f"use: {licence.avatar_permission}, "
         f"{licence.commercial_usage}; modification: {licence.modification}; "
         f"redistribution: {'allowed' if licence.allow_redistribution else 'prohibited'}",
     ]
@@ -195,10 +219,13 @@ def _summary(avatar: Avatar, figures: Figures, licence: Licence) -> list[str]:
 
 def describe(avatar: Avatar) -> str:
     """A few readable lines about an avatar: size, rig, and the notes of whoever made it."""
-    sizes = ", ".join(f"{t.pixels.shape[1]}x{t.pixels.shape[0]}" for t in avatar.textures if t.pixels is not None) or "none"
+    sizes = (
+        ", ".join(f"{t.pixels.shape[1]}x{t.pixels.shape[0]}" for t in avatar.textures if t.pixels is not None) or "none"
+    )
     lines = [
         f"{avatar.name}: {avatar.heads:.1f} heads, {avatar.height:.2f} m, {len(avatar.mesh.faces)} triangles, "
-        f"{len(avatar.joints)} joints, {len(avatar.mesh.morphs)} morphs, {len(avatar.springs)} spring chains, textures {sizes}"
+        f"{len(avatar.joints)} joints, {len(avatar.mesh.morphs)} morphs, {len(avatar.springs)} spring chains, "
+        f"textures {sizes}"
     ]
     if "format" in avatar.meta:
         lines.append(f"file: {avatar.meta['format']}; what it says about its use: {'; '.join(avatar.meta['terms'])}")
@@ -207,7 +234,8 @@ def describe(avatar: Avatar) -> str:
 
 
 def write_atomic(path: str, data: bytes) -> None:
-    """Write ``data`` to ``path`` through a temporary file beside it; a failure (disk full) leaves neither. Raises :class:`AvatarError`."""
+    """Write ``data`` to ``path`` through a temporary file beside it; a failure (disk full) leaves neither. Raises
+    :class:`AvatarError`."""
     folder = os.path.dirname(os.path.abspath(path))
     temporary = None
     try:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .camera import Camera
 from .model import Avatar
-from .raster import Raster, rasterize
+from .raster import Raster, chunks, rasterize
 
 if TYPE_CHECKING:
     import torch
@@ -41,20 +41,25 @@ def gbuffer(
     camera: Camera,
     *,
     keep: np.ndarray | None = None,
-    cull: bool = True,
+    window: tuple[int, int, int, int] | None = None,
     device: Any = "cpu",
 ) -> GBuffer:
-    """Rasterise posed ``positions`` and ``normals`` (V, 3) of ``avatar``. Back faces of single-sided materials are dropped when ``cull``."""
+    """Rasterise posed ``positions`` and ``normals`` (V, 3) of ``avatar``. Back faces of single-sided materials are dropped.
+
+    ``window`` (left, top, width, height) draws only that part of the camera's picture.
+    """
     import torch
 
     mesh = avatar.mesh
     screen, inverse, away = camera.project(positions)
-    if cull:
-        front = front_faces(screen, mesh.faces)
-        sided = np.array([material.double_sided for material in avatar.materials], bool)
-        front |= sided[mesh.face_material]
-        keep = front if keep is None else keep & front
-    raster = rasterize(screen, mesh.faces, camera.width, camera.height, keep=keep, inverse_depth=inverse, device=device)
+    left, top, width, height = window or (0, 0, camera.width, camera.height)
+    screen[:, 0] -= left
+    screen[:, 1] -= top
+    front = front_faces(screen, mesh.faces)
+    sided = np.array([material.double_sided for material in avatar.materials], bool)
+    front |= sided[mesh.face_material]
+    keep = front if keep is None else keep & front
+    raster = rasterize(screen, mesh.faces, width, height, keep=keep, inverse_depth=inverse, device=device)
     return GBuffer(
         camera,
         raster,
@@ -72,23 +77,22 @@ def front_faces(screen: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def sample(texture: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
-    """Bilinear lookup, wrapping: ``texture`` (H, W, K) float32, ``uv`` (N, 2) with v down → (N, K)."""
+    """Bilinear lookup, wrapping: ``texture`` (H, W, K) float32 or uint8, ``uv`` (N, 2) with v down → (N, K) float32 in its range."""
     import torch
 
     height, width, channels = texture.shape
-    x = uv[:, 0] * width - 0.5
-    y = uv[:, 1] * height - 0.5
-    x0, y0 = torch.floor(x), torch.floor(y)
-    fx, fy = (x - x0)[:, None], (y - y0)[:, None]
-    left, top = x0.long() % width, y0.long() % height
-    right, bottom = (left + 1) % width, (top + 1) % height
     flat = texture.reshape(-1, channels)
-    out = flat[top * width + left] * (1 - fx)
-    out += flat[top * width + right] * fx
-    out *= 1 - fy
-    below = flat[bottom * width + left] * (1 - fx)
-    below += flat[bottom * width + right] * fx
-    return out + below * fy
+    out = torch.empty((len(uv), channels), dtype=torch.float32, device=uv.device)
+    for part in chunks(len(uv), uv.device):
+        x, y = uv[part, 0] * width - 0.5, uv[part, 1] * height - 0.5
+        x0, y0 = torch.floor(x), torch.floor(y)
+        fx, fy = (x - x0)[:, None], (y - y0)[:, None]
+        left, top = x0.long() % width, (y0.long() % height) * width
+        right, bottom = (left + 1) % width, (top + width) % (height * width)
+        above = torch.lerp(flat[top + left].float(), flat[top + right].float(), fx)
+        below = torch.lerp(flat[bottom + left].float(), flat[bottom + right].float(), fx)
+        torch.lerp(above, below, fy, out=out[part])
+    return out
 
 
 def surface_color(avatar: Avatar, faces: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
@@ -109,21 +113,5 @@ def surface_color(avatar: Avatar, faces: torch.Tensor, uv: torch.Tensor) -> torc
         if image.shape[2] == 3:
             image = torch.cat([image, torch.full_like(image[:, :, :1], 255)], 2)
         chosen = slice(None) if len(used) == 1 and bool((owner == index).all()) else owner == index
-        out[chosen] = out[chosen] * (_sample_bytes(image, uv[chosen]) / 255)
+        out[chosen] = out[chosen] * (sample(image, uv[chosen]) / 255)
     return out
-
-
-def _sample_bytes(image: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
-    """Bilinear lookup in an (H, W, 4) uint8 image without turning the whole of it into floats: (N, 4) float32 0..255."""
-    import torch
-
-    height, width, _ = image.shape
-    x, y = uv[:, 0] * width - 0.5, uv[:, 1] * height - 0.5
-    x0, y0 = torch.floor(x), torch.floor(y)
-    fx, fy = (x - x0)[:, None], (y - y0)[:, None]
-    left, top = x0.long() % width, y0.long() % height
-    right, bottom = (left + 1) % width, (top + 1) % height
-    flat = image.reshape(-1, 4)
-    above = torch.lerp(flat[top * width + left].float(), flat[top * width + right].float(), fx)
-    below = torch.lerp(flat[bottom * width + left].float(), flat[bottom * width + right].float(), fx)
-    return torch.lerp(above, below, fy)

@@ -1,6 +1,8 @@
-"""GLB containers: read with every length checked, change a few numbers and image bytes, write everything else back byte for byte.
+"""GLB containers: read with every length checked, change a few numbers and image bytes, write everything else back
+byte for byte.
 
-Binary glTF 2.0, https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html#glb-file-format-specification. Nothing here knows VRM.
+Binary glTF 2.0, https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html#glb-file-format-specification. Nothing
+here knows VRM.
 Whatever a stranger's file claims is checked against what the file holds before memory is spent on it.
 """
 
@@ -47,7 +49,8 @@ class GltfError(AvatarError):
 
 @dataclass
 class Container:
-    """A GLB taken apart: the JSON's own bytes, the same parsed, the binary chunk, and chunks that glTF does not define."""
+    """A GLB taken apart: the JSON's own bytes, the same parsed, the binary chunk, and chunks that glTF does not
+    define."""
 
     json_bytes: bytes
     document: dict[str, Any]
@@ -57,7 +60,8 @@ class Container:
     _buffers: dict[int, bytes] = field(default_factory=dict, repr=False)
 
     def items(self, key: str) -> list[dict[str, Any]]:
-        """The array ``key`` of the document, [] when absent. Raises :class:`GltfError` when it is not an array of objects."""
+        """The array ``key`` of the document, [] when absent. Raises :class:`GltfError` when it is not an array of
+        objects."""
         value = self.document.get(key, [])
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise GltfError(f"{key}: expected an array of objects")
@@ -101,7 +105,8 @@ def parse_json(data: bytes) -> dict[str, Any]:
 
 
 def read_file(path: str | os.PathLike[str], limit: int = MAX_FILE_BYTES) -> bytes:
-    """The bytes of ``path``. Raises :class:`GltfError` when it is missing, empty, not a file or larger than ``limit``."""
+    """The bytes of ``path``. Raises :class:`GltfError` when it is missing, empty, not a file or larger than
+    ``limit``."""
     name = os.path.basename(os.fspath(path))
     try:
         if not os.path.isfile(path):
@@ -241,7 +246,8 @@ def _integer(owner: Mapping[str, Any], key: str, where: str, default: int | None
 
 
 def buffer_view(container: Container, index: Any, where: str = "bufferView") -> memoryview:
-    """The bytes of buffer view ``index``. Only the GLB's own binary chunk and data URIs are buffers; other URIs are refused."""
+    """The bytes of buffer view ``index``. Only the GLB's own binary chunk and data URIs are buffers; other URIs are
+    refused."""
     view = container.item("bufferViews", index, where)
     name = f"bufferViews[{index}]"
     for extension in view.get("extensions") or {}:
@@ -267,7 +273,8 @@ def buffer_view(container: Container, index: Any, where: str = "bufferView") -> 
 
 
 def data_uri(uri: Any, where: str) -> bytes:
-    """The bytes of a base64 data URI. Every other URI is refused: a GLB must not make us open other files or addresses."""
+    """The bytes of a base64 data URI. Every other URI is refused: a GLB must not make us open other files or
+    addresses."""
     if not isinstance(uri, str) or not uri.startswith("data:"):
         raise GltfError(f"{where} refers to another file ({str(uri)[:60]!r}); export everything into one .glb or .vrm")
     head, comma, body = uri.partition(",")
@@ -279,7 +286,9 @@ def data_uri(uri: Any, where: str) -> bytes:
         raise GltfError(f"{where}: the base64 data is damaged: {error}") from error
 
 
-def _elements(data: memoryview, start: int, stride: int, count: int, width: int, dtype: np.dtype, where: str) -> np.ndarray:
+def _elements(
+    data: memoryview, start: int, stride: int, count: int, width: int, dtype: np.dtype, where: str
+) -> np.ndarray:
     size = width * dtype.itemsize
     stride = stride or size
     if stride < size or stride > 4096:
@@ -293,10 +302,13 @@ def _elements(data: memoryview, start: int, stride: int, count: int, width: int,
     return np.ascontiguousarray(rows).view(dtype)
 
 
-def accessor(container: Container, index: Any, where: str = "accessor", kinds: Sequence[str] = tuple(SHAPE)) -> np.ndarray:
+def accessor(
+    container: Container, index: Any, where: str = "accessor", kinds: Sequence[str] = tuple(SHAPE)
+) -> np.ndarray:
     """Accessor ``index`` as an array [count, components]; normalised integers become float32.
 
-    ``kinds`` are the element types that the caller can use. Raises :class:`GltfError` for bad bounds, types or non-finite numbers.
+    ``kinds`` are the element types that the caller can use. Raises :class:`GltfError` for bad bounds, types or
+    non-finite numbers.
     """
     entry = container.item("accessors", index, where)
     name = f"{where} (accessors[{index}])"

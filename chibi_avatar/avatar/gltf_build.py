@@ -1,4 +1,5 @@
-"""Write a glTF document from arrays: buffer views, accessors, images; canonical JSON, so that equal input gives equal bytes."""
+"""Write a glTF document from arrays: buffer views, accessors, images; canonical JSON, so that equal input gives
+equal bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ _COMPONENT_OF = {dtype.newbyteorder("=").str[1:]: code for code, dtype in COMPON
 
 
 class Builder:
-    """Collects a glTF document. ``document`` is open: callers add nodes, meshes, materials and extensions themselves."""
+    """Collects a glTF document. ``document`` is open: callers add nodes, meshes, materials and extensions
+    themselves."""
 
     def __init__(self, generator: str) -> None:
         self.document: dict[str, Any] = {"asset": {"version": "2.0", "generator": generator}}
@@ -39,7 +41,8 @@ class Builder:
         return self.add("bufferViews", entry)
 
     def accessor(self, values: np.ndarray, kind: str, target: int | None = None, bounds: bool = False) -> int:
-        """Append an array as an accessor of element type ``kind``. ``bounds`` adds min and max (POSITION needs them)."""
+        """Append an array as an accessor of element type ``kind``. ``bounds`` adds min and max (POSITION needs
+        them)."""
         flat = np.ascontiguousarray(values).reshape(-1, SHAPE[kind])
         entry = self._entry(flat, kind, bounds)
         entry["bufferView"] = self.view(flat.astype(flat.dtype.newbyteorder("<"), copy=False).tobytes(), target)
@@ -54,14 +57,21 @@ class Builder:
         index = rows.astype("<u2" if len(flat) <= 65535 else "<u4")
         entry["sparse"] = {
             "count": len(rows),
-            "indices": {"bufferView": self.view(index.tobytes()), "componentType": 5123 if index.itemsize == 2 else 5125},
+            "indices": {
+                "bufferView": self.view(index.tobytes()),
+                "componentType": 5123 if index.itemsize == 2 else 5125,
+            },
             "values": {"bufferView": self.view(np.ascontiguousarray(flat[rows]).tobytes())},
         }
         return self.add("accessors", entry)
 
     @staticmethod
     def _entry(flat: np.ndarray, kind: str, bounds: bool) -> dict[str, Any]:
-        entry: dict[str, Any] = {"componentType": _COMPONENT_OF[flat.dtype.newbyteorder("=").str[1:]], "count": len(flat), "type": kind}
+        entry: dict[str, Any] = {
+            "componentType": _COMPONENT_OF[flat.dtype.newbyteorder("=").str[1:]],
+            "count": len(flat),
+            "type": kind,
+        }
         if bounds:
             entry["min"] = [float(v) for v in flat.min(axis=0)]
             entry["max"] = [float(v) for v in flat.max(axis=0)]

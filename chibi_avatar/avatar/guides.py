@@ -12,7 +12,6 @@ from .gbuffer import GBuffer, gbuffer, surface_color
 from .keypoints import pose_frame
 from .model import Avatar, AvatarError
 from .outline import line_art
-from .skin import posed
 
 if TYPE_CHECKING:
     import torch
@@ -23,16 +22,8 @@ _NEAR, _FAR = 1.0, 0.12  # inverse depth of the nearest and the farthest point o
 _EYE = 1.9  # the eye that inverse depth is measured from stands this many figure radii away
 
 
-def guide_maps(
-    avatar: Avatar,
-    views: Views,
-    maps: Iterable[str] = MAPS,
-    *,
-    pose: Any = None,
-    expression: Any = None,
-    device: Any = "cpu",
-) -> dict[str, np.ndarray]:
-    """The chosen ``maps`` of every camera: name → (N, H, W, 3) float32 sRGB 0..1, or (N, H, W) for ``mask``.
+def guide_maps(avatar: Avatar, views: Views, maps: Iterable[str] = MAPS, device: Any = "cpu") -> dict[str, np.ndarray]:
+    """The chosen ``maps`` of every camera, in the rest pose that the bake uses: name → (N, H, W, 3) float32 sRGB 0..1, or (N, H, W) for ``mask``.
 
     ``depth`` inverse depth, normalised once for the character so all views agree; ``normal`` view space in ControlNet's convention
     (blue is front, red is left, green is top); ``pose`` OpenPose drawn from the rig's own joints; ``line`` white on black; ``mask``
@@ -42,14 +33,14 @@ def guide_maps(
     unknown = [name for name in wanted if name not in MAPS]
     if unknown:
         raise AvatarError(f"no guide map {unknown[0]!r}: choose from {', '.join(MAPS)}")
-    positions, normals = posed(avatar, pose, expression)
+    positions, normals = avatar.mesh.positions, avatar.mesh.normals
     reach = _reach(positions, views)
     out: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
     for camera in views.cameras:
         buffer = gbuffer(avatar, positions, normals, camera, device=device)
         for name in wanted:
             if name == "pose":
-                image = _draw_pose(avatar, camera, pose)
+                image = _draw_pose(avatar, camera)
             elif name == "depth":
                 image = _depth(avatar, buffer, reach).cpu().numpy()
             else:
@@ -122,10 +113,11 @@ def _line(avatar: Avatar, buffer: GBuffer) -> torch.Tensor:
     return line_art(avatar, buffer, color)[:, :, None].expand(-1, -1, 3)
 
 
-def _draw_pose(avatar: Avatar, camera: Camera, pose: Any) -> np.ndarray:
-    from ..pose.draw import draw_frame
+def _draw_pose(avatar: Avatar, camera: Camera) -> np.ndarray:
+    from ..pose.draw import draw
+    from ..pose.keypoints import parse
 
-    return draw_frame(pose_frame(avatar, camera, pose)).astype(np.float32) / 255
+    return draw(parse([pose_frame(avatar, camera)])[0]).astype(np.float32) / 255
 
 
 _POINTWISE = {"normal": _normal, "line": _line, "mask": _mask, "paint": _paint, "parts": _parts}

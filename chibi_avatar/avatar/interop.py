@@ -1,4 +1,5 @@
-"""Between avatars and plain textured meshes (what ComfyUI's MESH wire carries: vertices, faces, UVs, one RGB texture)."""
+"""Between avatars and plain textured meshes (what ComfyUI's MESH wire carries: vertices, faces, UVs, one RGB
+texture)."""
 
 from __future__ import annotations
 
@@ -7,10 +8,14 @@ import numpy as np
 from .model import Avatar, AvatarError, Joint, Material, Mesh, Texture
 
 
-def from_arrays(vertices: np.ndarray, faces: np.ndarray, uvs: np.ndarray | None, texture: np.ndarray | None, name: str = "mesh") -> Avatar:
-    """An unrigged Avatar: ``vertices`` (V, 3) metres Y up, ``faces`` (F, 3), ``uvs`` (V, 2), ``texture`` (H, W, 3) uint8.
+def from_arrays(
+    vertices: np.ndarray, faces: np.ndarray, uvs: np.ndarray | None, texture: np.ndarray | None, name: str = "mesh"
+) -> Avatar:
+    """An unrigged Avatar: ``vertices`` (V, 3) metres Y up, ``faces`` (F, 3), ``uvs`` (V, 2), ``texture`` (H, W, 3)
+    uint8.
 
-    It can be guided, painted and exported as GLB; without bones it cannot be a VRM. Missing UVs need xatlas. Raises :class:`AvatarError`.
+    It can be guided, painted and exported as GLB; without bones it cannot be a VRM. Missing UVs need xatlas. Raises
+    :class:`AvatarError`.
     """
     vertices = np.ascontiguousarray(vertices, np.float32)
     faces = np.ascontiguousarray(faces, np.int32)
@@ -40,14 +45,21 @@ def from_arrays(vertices: np.ndarray, faces: np.ndarray, uvs: np.ndarray | None,
     mesh.weld = weld(mesh.positions)
     pixels = np.full((1024, 1024, 3), 255, np.uint8) if texture is None else np.ascontiguousarray(texture[..., :3])
     return Avatar(
-        name, mesh, [Joint("root", -1, np.zeros(3))], [Material("paint", 0)], [Texture("atlas", pixels)], ["body"], meta={"notes": notes}
-    )  # fmt: skip
+        name,
+        mesh,
+        [Joint("root", -1, np.zeros(3))],
+        [Material("paint", 0)],
+        [Texture("atlas", pixels)],
+        ["body"],
+        meta={"notes": notes},
+    )
 
 
 def to_arrays(avatar: Avatar) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
     """(vertices (V, 3) float32, faces (F, 3) int64, uvs (V, 2) float32, texture (H, W, 3) uint8 or None).
 
-    Only the triangles that the painted atlas covers, since a MESH has one texture; all of them when there is no texture.
+    Only the triangles that the painted atlas covers, since a MESH has one texture; all of them when there is no
+    texture.
     """
     mesh = avatar.mesh
     shown = [m.texture == avatar.atlas for m in avatar.materials]
@@ -83,13 +95,14 @@ def weld(positions: np.ndarray) -> np.ndarray:
 
 
 def unwrap(mesh: Mesh) -> Mesh:
-    """``mesh`` with a new UV layout by xatlas (charts split vertices). Raises :class:`AvatarError` when xatlas is not installed."""
+    """``mesh`` with a new UV layout by xatlas (charts split vertices). Raises :class:`AvatarError` when xatlas is
+    not installed."""
     try:
         import xatlas
     except ImportError as error:
         raise AvatarError(
-            "the model has no UV layout, so nothing can be painted on it. Unwrap it in your 3D program, or install xatlas: "
-            "python -m pip install xatlas"
+            "the model has no UV layout, so nothing can be painted on it. Unwrap it in your 3D program, "
+            "or install xatlas: python -m pip install xatlas"
         ) from error
     remap, faces, uvs = xatlas.parametrize(mesh.positions, mesh.faces)
     return Mesh(

@@ -1,4 +1,5 @@
-"""Who may do what with an avatar: the licence fields of VRM 1.0 and 0.x, strict by default, and reading them from a file."""
+"""Who may do what with an avatar: the licence fields of VRM 1.0 and 0.x, strict by default, and reading them from a
+file."""
 
 from __future__ import annotations
 
@@ -43,7 +44,9 @@ class Licence:
     def __post_init__(self) -> None:
         for name, options in _OPTIONS.items():
             if getattr(self, name) not in options:
-                raise AvatarError(f"licence: {name} is one of {', '.join(options)}; got {str(getattr(self, name))[:40]!r}")
+                raise AvatarError(
+                    f"licence: {name} is one of {', '.join(options)}; got {str(getattr(self, name))[:40]!r}"
+                )
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, str):
@@ -80,7 +83,8 @@ class Licence:
         return meta
 
     def to_vrm0(self) -> dict[str, Any]:
-        """The ``meta`` object of VRM 0.x (without the thumbnail). Where 0.x has fewer choices, the stricter one is written."""
+        """The ``meta`` object of VRM 0.x (without the thumbnail). Where 0.x has fewer choices, the stricter one is
+        written."""
         return {
             "title": self.name,
             "version": self.version,
@@ -136,7 +140,11 @@ def read_terms(document: Mapping[str, Any]) -> Terms:
         if isinstance(extension, Mapping):
             meta = extension.get("meta")
             meta = meta if isinstance(meta, Mapping) else {}
-            lines = [f"{label}: {_shown(meta[name])}" for name, label in names.items() if meta.get(name) not in (None, "", [])]
+            lines = [
+                f"{label}: {_shown(meta[name])}"
+                for name, label in names.items()
+                if meta.get(name) not in (None, "", [])
+            ]
             return Terms(tuple(lines), bool(gate(meta)))
     asset = document.get("asset")
     notice = asset.get("copyright") if isinstance(asset, Mapping) else None

@@ -15,7 +15,7 @@ from .interop import unwrap, vertex_normals, weld
 from .licence import Terms, read_terms
 from .load_rig import read_colliders_and_springs, read_expressions, read_humanoid
 from .model import Avatar, AvatarError, Joint, Material, Mesh, Texture
-from .scene import Piece, Tree, morph_keys, read_pieces, read_tree
+from .scene import MAX_MORPH_FLOATS, Piece, Tree, morph_keys, read_pieces, read_tree
 
 MAX_IMAGE_PIXELS = 8192 * 8192
 _REFUSED = {
@@ -24,12 +24,21 @@ _REFUSED = {
     "KHR_meshopt_compression": "export the file without meshopt compression",
     "KHR_texture_basisu": "export the file with PNG or JPEG textures instead of KTX2",
 }
-_UNDERSTOOD = ("KHR_materials_", "VRMC_", "KHR_texture_transform", "KHR_mesh_quantization", "EXT_texture_webp", "VRM", "KHR_node_")
+_UNDERSTOOD = (
+    "KHR_materials_",
+    "VRMC_",
+    "KHR_texture_transform",
+    "KHR_mesh_quantization",
+    "EXT_texture_webp",
+    "VRM",
+    "KHR_node_",
+)
 
 
 @dataclass
 class Source:
-    """A user's file behind an Avatar: its container, what kind it is, its terms, and which image each texture came from."""
+    """A user's file behind an Avatar: its container, what kind it is, its terms, and which image each texture came
+    from."""
 
     container: Container
     kind: str  # "1.0", "0.x" or "glb"
@@ -40,7 +49,8 @@ class Source:
 
 
 def load_file(path: str, i_am_the_author: bool = False, paint_texture: int = -1) -> Avatar:
-    """Read ``path`` (.vrm or .glb). Raises :class:`AvatarError` with what is wrong and how to fix it; see :func:`load_avatar`."""
+    """Read ``path`` (.vrm or .glb). Raises :class:`AvatarError` with what is wrong and how to fix it; see
+    :func:`load_avatar`."""
     name = os.path.basename(path)
     try:
         return load_avatar(read_file(path), os.path.splitext(name)[0], i_am_the_author, paint_texture)
@@ -52,7 +62,9 @@ def load_file(path: str, i_am_the_author: bool = False, paint_texture: int = -1)
 def load_avatar(data: bytes, name: str = "avatar", i_am_the_author: bool = False, paint_texture: int = -1) -> Avatar:
     """The Avatar in the bytes of a .vrm or .glb, at rest, facing +Z; ``Avatar.source`` keeps the file.
 
-    ``paint_texture`` is the index of the texture that the bake paints; -1 picks the one that covers most of the surface. A file whose licence prohibits modification is refused unless ``i_am_the_author``. Raises :class:`AvatarError`.
+    ``paint_texture`` is the index of the texture that the bake paints; -1 picks the one that covers most of the
+    surface. A file whose licence prohibits modification is refused unless ``i_am_the_author``. Raises
+    :class:`AvatarError`.
     """
     container = read_glb(data)
     _check_extensions(container)
@@ -64,8 +76,8 @@ def load_avatar(data: bytes, name: str = "avatar", i_am_the_author: bool = False
             "If you are its author, switch on 'i_am_the_author'; otherwise ask the author."
         )
     tree = read_tree(container)
-    pieces = [piece for piece in read_pieces(container, tree) if len(piece.faces)]
-    if not pieces:
+    pieces = read_pieces(container, tree)
+    if not any(len(piece.faces) for piece in pieces):
         raise GltfError("the file has no triangles")
     humanoid = read_humanoid(container, kind)
     joints, joint_of = _joints(container, tree, pieces, humanoid)
@@ -78,7 +90,10 @@ def load_avatar(data: bytes, name: str = "avatar", i_am_the_author: bool = False
     expressions, look = read_expressions(container, kind, keys, set(mesh.morphs), len(materials))
     colliders, springs = read_colliders_and_springs(container, kind, joint_of, [joint.parent for joint in joints])
     if paint_texture >= len(textures):
-        raise AvatarError(f"{name} has {len(textures)} texture(s); paint_texture {paint_texture} is not one of 0 to {len(textures) - 1}")
+        raise AvatarError(
+            f"{name} has {len(textures)} texture(s); paint_texture {paint_texture} "
+            f"is not one of 0 to {len(textures) - 1}"
+        )
     source = None
     if not rebuilt:
         source = Source(container, kind, terms, images, [texture.pixels for texture in textures], shades)
@@ -104,11 +119,11 @@ def _check_extensions(container: Container) -> None:
         names = document.get(key, [])
         if not isinstance(names, list):
             raise GltfError(f"{key}: expected an array")
-        for name in names:
+        for name in map(str, names):
             if name in _REFUSED and (key == "extensionsRequired" or name != "KHR_texture_basisu"):
                 raise GltfError(f"{name} is not supported: {_REFUSED[name]}")
-            if key == "extensionsRequired" and not str(name).startswith(_UNDERSTOOD):
-                raise GltfError(f"the file requires the extension {str(name)[:60]!r}, which is not supported")
+            if key == "extensionsRequired" and not name.startswith(_UNDERSTOOD):
+                raise GltfError(f"the file requires the extension {name[:60]!r}, which is not supported")
 
 
 def _kind(container: Container) -> str:
@@ -120,10 +135,15 @@ def _kind(container: Container) -> str:
     return "0.x" if "VRM" in extensions else "glb"
 
 
-def _joints(container: Container, tree: Tree, pieces: list[Piece], humanoid: dict[int, str]) -> tuple[list[Joint], dict[int, int]]:
-    """Joints of every node of the scene that a bone, a skin or a child of one needs; and node -> joint for all nodes."""
+def _joints(
+    container: Container, tree: Tree, pieces: list[Piece], humanoid: dict[int, str]
+) -> tuple[list[Joint], dict[int, int]]:
+    """Joints of every node of the scene that a bone, a skin or a child of one needs; and node -> joint for all
+    nodes."""
     nodes = container.items("nodes")
-    wanted = {node for piece in pieces for node in np.unique(piece.joint_nodes[piece.weights > 0]).tolist()} | set(humanoid)
+    wanted = {node for piece in pieces for node in np.unique(piece.joint_nodes[piece.weights > 0]).tolist()} | set(
+        humanoid
+    )
     for index in reversed(tree.order):
         if index in wanted and tree.parents[index] >= 0:
             wanted.add(tree.parents[index])
@@ -154,6 +174,7 @@ def _mesh(
     lookup = np.zeros(len(container.items("nodes")), np.uint16)
     for node, joint in joint_of.items():
         lookup[node] = joint
+    first_rows: list[tuple[int, np.ndarray | None]] = []
     for piece in pieces:
         material = _piece_material(piece, materials)
         count, faces = len(piece.positions), len(piece.faces)
@@ -162,28 +183,48 @@ def _mesh(
             parts.append(title)
         uv = _piece_uv(definitions[material] if material < len(definitions) else {}, piece)
         missing_uv += uv is None
+        arrays["m"].append(np.full(faces, material, np.int32))
+        arrays["part"].append(np.full(faces, parts.index(title), np.int32))
+        if piece.shares is not None:
+            twin, twin_uv = first_rows[piece.shares]
+            if uv is None or np.array_equal(uv, twin_uv):
+                first_rows.append((twin, twin_uv))
+                arrays["f"].append(piece.faces + twin)
+                continue
+        first_rows.append((start, uv))
         arrays["p"].append(piece.positions.astype(np.float32))
         arrays["n"].append(_normals(piece))
         arrays["uv"].append(np.zeros((count, 2), np.float32) if uv is None else uv)
         arrays["f"].append(piece.faces + start)
-        arrays["m"].append(np.full(faces, material, np.int32))
-        arrays["part"].append(np.full(faces, parts.index(title), np.int32))
         arrays["j"].append(lookup[piece.joint_nodes])
         arrays["w"].append(piece.weights)
         for key, delta in piece.morphs.items():
             morphs.setdefault(key, []).append((start, delta))
         start += count
     joined = {key: np.ascontiguousarray(np.concatenate(value)) for key, value in arrays.items()}
+    if len(morphs) * start * 3 > MAX_MORPH_FLOATS:
+        raise GltfError(f"{len(morphs)} morph targets on {start} vertices are too many to be an avatar")
     full = {}
     for key, rows in morphs.items():
         full[key] = np.zeros((start, 3), np.float32)
         for first, delta in rows:
             full[key][first : first + len(delta)] = delta
-    mesh = Mesh(joined["p"], joined["n"], joined["uv"], joined["f"].astype(np.int32), joined["m"], joined["part"], joined["j"], joined["w"], full)
-    if missing_uv:
+    mesh = Mesh(
+        joined["p"],
+        joined["n"],
+        joined["uv"],
+        joined["f"].astype(np.int32),
+        joined["m"],
+        joined["part"],
+        joined["j"],
+        joined["w"],
+        full,
+    )
+    without_uv = missing_uv == len(pieces)
+    if without_uv:
         mesh = unwrap(mesh)
     mesh.weld = weld(mesh.positions)
-    return mesh, parts, bool(missing_uv)
+    return mesh, parts, without_uv
 
 
 def _piece_material(piece: Piece, materials: list[Material]) -> int:
@@ -215,7 +256,8 @@ def _base_texture(definition: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _piece_uv(definition: Mapping[str, Any], piece: Piece) -> np.ndarray | None:
-    """The UVs that the base colour uses, KHR_texture_transform applied, moved into 0..1 where whole triangles allow it."""
+    """The UVs that the base colour uses, KHR_texture_transform applied, moved into 0..1 where whole triangles allow
+    it."""
     info = _base_texture(definition)
     extensions = info.get("extensions")
     transform = extensions.get("KHR_texture_transform") if isinstance(extensions, Mapping) else None
@@ -256,7 +298,9 @@ def _turn(mesh: Mesh, joints: list[Joint]) -> None:
         joint.position = joint.position * half
 
 
-def _materials(container: Container, kind: str) -> tuple[list[Material], list[Texture], list[int], dict[int, list[int]]]:
+def _materials(
+    container: Container, kind: str
+) -> tuple[list[Material], list[Texture], list[int], dict[int, list[int]]]:
     textures: list[Texture] = []
     images: list[int] = []
     shades: dict[int, set[int]] = {}

@@ -1,6 +1,8 @@
-"""What a VRM says about its rig: humanoid bones, expressions, spring bones and colliders, both versions, into the avatar's own terms.
+"""What a VRM says about its rig: humanoid bones, expressions, spring bones and colliders, both versions, into the
+avatar's own terms.
 
-A part that is damaged but not needed (an expression that points nowhere, a spring of one joint) is left out; the file is kept whole anyway.
+A part that is damaged but not needed (an expression that points nowhere, a spring of one joint) is left out; the
+file is kept whole anyway.
 """
 
 from __future__ import annotations
@@ -135,14 +137,19 @@ def _expressions0(
             name = preset = "surprised"
         out.append(Expression(name, preset, weights, is_binary=group.get("isBinary") is True))
     offset = _mapping(_mapping(extension.get("firstPerson")).get("firstPersonBoneOffset"))
-    look = (-_number(offset.get("x"), 0.0), _number(offset.get("y"), 0.06), _number(offset.get("z"), 0.0)) if offset else None
+    look = (
+        (-_number(offset.get("x"), 0.0), _number(offset.get("y"), 0.06), _number(offset.get("z"), 0.0))
+        if offset
+        else None
+    )
     return out, look
 
 
 def read_colliders_and_springs(
     container: Container, kind: str, joint_of: dict[int, int], parents: list[int]
 ) -> tuple[list[Collider], list[SpringChain]]:
-    """Colliders and spring chains on the avatar's joints. Chains whose joints do not descend from each other are left out."""
+    """Colliders and spring chains on the avatar's joints. Chains whose joints do not descend from each other are
+    left out."""
     if kind == "1.0":
         return _springs1(_extension(container, "VRMC_springBone"), joint_of, parents)
     if kind == "0.x":
@@ -150,7 +157,9 @@ def read_colliders_and_springs(
     return [], []
 
 
-def _springs1(extension: Mapping[str, Any], joint_of: dict[int, int], parents: list[int]) -> tuple[list[Collider], list[SpringChain]]:
+def _springs1(
+    extension: Mapping[str, Any], joint_of: dict[int, int], parents: list[int]
+) -> tuple[list[Collider], list[SpringChain]]:
     colliders: list[Collider] = []
     place: dict[int, int] = {}
     for index, entry in enumerate(_list(extension.get("colliders"))[: MAX_CHAINS * 4]):
@@ -162,7 +171,9 @@ def _springs1(extension: Mapping[str, Any], joint_of: dict[int, int], parents: l
             continue
         place[index] = len(colliders)
         tail = _vector(form.get("tail")) if "capsule" in shape else None
-        colliders.append(Collider(joint_of[node], _vector(form.get("offset")), max(_number(form.get("radius"), 0.0), 0.0), tail))
+        colliders.append(
+            Collider(joint_of[node], _vector(form.get("offset")), max(_number(form.get("radius"), 0.0), 0.0), tail)
+        )
     groups = [
         [place[c] for c in _list(_mapping(group).get("colliders")) if isinstance(c, int) and c in place]
         for group in _list(extension.get("colliderGroups"))[: MAX_CHAINS * 4]
@@ -207,7 +218,9 @@ def _descends(joints: list[int], parents: list[int]) -> bool:
     return True
 
 
-def _springs0(extension: Mapping[str, Any], joint_of: dict[int, int], parents: list[int]) -> tuple[list[Collider], list[SpringChain]]:
+def _springs0(
+    extension: Mapping[str, Any], joint_of: dict[int, int], parents: list[int]
+) -> tuple[list[Collider], list[SpringChain]]:
     colliders: list[Collider] = []
     groups: list[list[int]] = []
     for entry in _list(extension.get("colliderGroups"))[:MAX_CHAINS]:
@@ -219,7 +232,9 @@ def _springs0(extension: Mapping[str, Any], joint_of: dict[int, int], parents: l
                 offset = _mapping(_mapping(sphere).get("offset"))
                 x, y, z = (_number(offset.get(axis), 0.0) for axis in "xyz")
                 members.append(len(colliders))
-                colliders.append(Collider(joint_of[node], (-x, y, z), max(_number(_mapping(sphere).get("radius"), 0.0), 0.0)))
+                colliders.append(
+                    Collider(joint_of[node], (-x, y, z), max(_number(_mapping(sphere).get("radius"), 0.0), 0.0))
+                )
         groups.append(members)
     children: dict[int, list[int]] = {}
     for joint, parent in enumerate(parents):

@@ -1,6 +1,7 @@
 """What metaverse apps accept: their limits, and a pass/fail table for one exported avatar.
 
-Limits as published by each platform in 2025 and 2026 (VRChat creator documentation, cluster's avatar page, Monaverse's avatar guide).
+Limits as published by each platform in 2025 and 2026 (VRChat creator documentation, cluster's avatar page,
+Monaverse's avatar guide).
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Limit:
 
 @dataclass(frozen=True)
 class Platform:
-    """A target. ``limits`` decide pass or fail; ``note`` is printed beside; ``texture`` is the atlas edge the preset exports at."""
+    """A target. ``limits`` decide pass or fail; ``note`` is printed beside; ``texture`` is the atlas edge the preset
+    exports at."""
 
     name: str
     limits: tuple[Limit, ...]
@@ -127,10 +129,18 @@ def problems(figures: Figures, platform: Platform) -> list[str]:
     for limit in platform.limits:
         value = measure(figures, limit.figure)
         if value > limit.most:
-            label = limit.figure.replace("texture_mb_pc", "texture memory").replace("texture_mb_mobile", "texture memory")
+            label = limit.figure.replace("texture_mb_pc", "texture memory").replace(
+                "texture_mb_mobile", "texture memory"
+            )
             unit = f" {limit.unit}" if limit.unit else ""
-            out.append(f"{label.replace('_', ' ')} {value:.4g}{unit} > {limit.most:g}{unit}")
+            out.append(
+                f"{label.replace('_', ' ').replace(' mb', '')} {_shown(value)}{unit} > {_shown(limit.most)}{unit}"
+            )
     return out
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
 
 
 def table(figures: Figures) -> list[str]:

@@ -1,6 +1,7 @@
 """PNG encoding tuned for atlases: one row filter per row chosen by its size, deflate in strips on several threads.
 
-PNG, https://www.w3.org/TR/png/. Zlib lets strips that end in a full flush be joined, so the result does not depend on the
+PNG, https://www.w3.org/TR/png/. Zlib lets strips that end in a full flush be joined, so the result does not depend
+on the
 number of threads.
 """
 

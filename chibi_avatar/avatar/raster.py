@@ -119,6 +119,42 @@ def _planes(corners: torch.Tensor) -> torch.Tensor:
     return torch.stack([*b, -(ax * b[0] + ay * b[1]), *c, -(ax * c[0] + ay * c[1])], 1)
 
 
+def _grow(buffer: torch.Tensor, empty: int, corners: torch.Tensor, ids: torch.Tensor, width: int, height: int) -> None:
+    """Fill empty pixels of ``buffer`` at triangles that hold no pixel centre, then all around what is covered."""
+    import torch
+
+    held = torch.zeros(int(ids.max()) + 1, dtype=torch.bool, device=buffer.device)
+    held[buffer[buffer != empty] & 0xFFFFFFFF] = True
+    lost = torch.nonzero(~held[ids]).squeeze(1)
+    if len(lost):
+        places = torch.cat([corners[lost], corners[lost].mean(1, keepdim=True)], 1)
+        column, row = places[:, :, 0].floor().long(), places[:, :, 1].floor().long()
+        inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
+        pixel = (row * width + column)[inside]
+        owner = ids[lost][:, None].expand(-1, 4)[inside]
+        free = buffer[pixel] == empty
+        buffer.scatter_reduce_(0, pixel[free], owner[free], "amin")
+    image = buffer.view(height, width)
+    covered = image != empty
+    near = covered.clone()
+    near[1:] |= covered[:-1]
+    near[:-1] |= covered[1:]
+    wide = near.clone()
+    wide[:, 1:] |= near[:, :-1]
+    wide[:, :-1] |= near[:, 1:]
+    ring = torch.nonzero((wide & ~covered).view(-1)).squeeze(1)
+    column, row = ring % width, torch.div(ring, width, rounding_mode="floor")
+    found = torch.full_like(ring, empty)
+    # straight neighbours before diagonal ones: their triangle is nearer
+    for steps in (((1, 0), (-1, 0), (0, 1), (0, -1)), ((1, 1), (1, -1), (-1, 1), (-1, -1))):
+        best = torch.full_like(ring, empty)
+        for dx, dy in steps:
+            x, y = (column + dx).clamp(0, width - 1), (row + dy).clamp(0, height - 1)
+            best = torch.minimum(best, image[y, x])
+        found = torch.where(found == empty, best, found)
+    buffer[ring] = found
+
+
 def rasterize(
     points: torch.Tensor | np.ndarray,
     triangles: torch.Tensor | np.ndarray,
@@ -128,6 +164,7 @@ def rasterize(
     keep: torch.Tensor | np.ndarray | None = None,
     cull: bool = False,
     inverse_depth: torch.Tensor | np.ndarray | None = None,
+    grow: bool = False,
     device: Any = None,
 ) -> Raster:
     """Nearest triangle and barycentrics per pixel.
@@ -135,7 +172,8 @@ def rasterize(
     ``points`` (V, 3): x and y in pixels (y down, pixel centres at .5) and a depth that is linear on the screen, smaller is nearer;
     non-finite points drop their triangles. ``triangles`` (F, 3). ``keep`` (F,) bool leaves triangles out; ``cull`` drops those that
     turn clockwise in a y-up picture, that is, back faces. ``inverse_depth`` (V,) is 1/w of a perspective projection. Ties go to the
-    lower triangle index. Runs on ``device`` (default: where ``points`` is).
+    lower triangle index. ``grow`` also gives every pixel that touches a covered one, and triangles too small to hold a pixel centre,
+    the nearest point of a triangle: for textures, where a border texel counts although its centre lies outside. Runs on ``device`` (default: where ``points`` is).
     """
     import torch
 
@@ -194,6 +232,8 @@ def rasterize(
             key <<= 32
             key |= where[:, 1]
             buffer.scatter_reduce_(0, rank.add_(where[:, 0]), key, "amin")
+        if grow:
+            _grow(buffer, empty, corners[:, :, :2], chosen, width, height)
     pixels = torch.nonzero(buffer != empty).squeeze(1)
     faces = buffer[pixels] & 0xFFFFFFFF
     planes = _planes(points[:, :2][triangles])

@@ -1,4 +1,5 @@
-"""Put new pictures into a user's own GLB or VRM: image bytes and the few numbers that locate them change, every other byte stays."""
+"""Put new pictures into a user's own GLB or VRM: image bytes and the few numbers that locate them change, every
+other byte stays."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from .png import encode_png
 
 
 def write_source(avatar: Avatar) -> tuple[bytes, list[str]]:
-    """(the bytes of the avatar's own file with its painted textures, notes). An avatar that nobody painted gives the file itself."""
+    """(the bytes of the avatar's own file with its painted textures, notes). An avatar that nobody painted gives the
+    file itself."""
     source = avatar.source
     if not isinstance(source, Source):
         raise GltfError(f"avatar {avatar.name!r} was not loaded from a file")
@@ -38,7 +40,8 @@ def write_source(avatar: Avatar) -> tuple[bytes, list[str]]:
 
 
 def replace_images(container: Container, new: Mapping[int, tuple[bytes, str]]) -> bytes:
-    """The GLB of ``container`` with images (index → bytes, MIME type) replaced. Raises :class:`GltfError` where bytes are shared."""
+    """The GLB of ``container`` with images (index → bytes, MIME type) replaced. Raises :class:`GltfError` where
+    bytes are shared."""
     changes: dict[tuple[str | int, ...], Any] = {}
     views = container.items("bufferViews")
     placed: dict[int, bytes] = {}
@@ -49,26 +52,41 @@ def replace_images(container: Container, new: Mapping[int, tuple[bytes, str]]) -
         if entry.get("bufferView") is None:
             changes["images", index, "uri"] = f"data:{mime};base64,{base64.b64encode(data).decode()}"
         elif views[entry["bufferView"]].get("buffer") != 0 or "uri" in container.items("buffers")[0]:
-            raise GltfError(f"images[{index}] lies in a buffer outside the binary chunk; save the file as a plain .glb first")
+            raise GltfError(
+                f"images[{index}] lies in a buffer outside the binary chunk; save the file as a plain .glb first"
+            )
         elif placed.setdefault(entry["bufferView"], data) != data:
-            raise GltfError(f"images[{index}] shares its bytes with another picture, they cannot be painted differently")
+            raise GltfError(
+                f"images[{index}] shares its bytes with another picture, they cannot be painted differently"
+            )
     binary = container.binary
     if placed:
         binary = _rebuild(container, views, placed, changes)
     json_bytes = splice_json(container.json_bytes, changes)
-    return write_glb(Container(json_bytes, parse_json(json_bytes), binary, container.has_binary, container.extra_chunks))
+    return write_glb(
+        Container(json_bytes, parse_json(json_bytes), binary, container.has_binary, container.extra_chunks)
+    )
 
 
 def _rebuild(
-    container: Container, views: list[dict[str, Any]], placed: Mapping[int, bytes], changes: dict[tuple[str | int, ...], Any]
+    container: Container,
+    views: list[dict[str, Any]],
+    placed: Mapping[int, bytes],
+    changes: dict[tuple[str | int, ...], Any],
 ) -> bytes:
     """The binary chunk with some views' bytes replaced; later views move by a multiple of 4."""
-    spans = {i: (v.get("byteOffset", 0), v.get("byteOffset", 0) + v["byteLength"]) for i, v in enumerate(views) if v.get("buffer") == 0}
+    spans = {
+        i: (v.get("byteOffset", 0), v.get("byteOffset", 0) + v["byteLength"])
+        for i, v in enumerate(views)
+        if v.get("buffer") == 0
+    }
     used = {accessor.get("bufferView") for accessor in container.items("accessors")}
     for index in placed:
         start, end = spans[index]
         if index in used or any(a < end and b > start for other, (a, b) in spans.items() if other != index and a < b):
-            raise GltfError(f"bufferViews[{index}] shares its bytes with other data; save the file again from a 3D program first")
+            raise GltfError(
+                f"bufferViews[{index}] shares its bytes with other data; save the file again from a 3D program first"
+            )
     parts: list[bytes] = []
     at, shift = 0, 0
     moves: list[tuple[int, int]] = []  # (old offset, how far everything from there on moves)

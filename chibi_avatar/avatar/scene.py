@@ -1,8 +1,9 @@
-"""The node tree of a stranger's glTF file: world transforms, skins, triangles at rest. Every index and count is checked first."""
+"""The node tree of a stranger's glTF file: world transforms, skins, triangles at rest. Every index and count is
+checked first."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ from .gltf import Container, GltfError, accessor, is_index
 MAX_NODES = 20_000
 MAX_VERTICES = 1_000_000
 MAX_TRIANGLES = 2_000_000
-MAX_MORPH_FLOATS = 120_000_000
+MAX_MORPH_FLOATS = 60_000_000
 
 
 @dataclass
 class Tree:
-    """Nodes with their parent (-1 for a root) and world matrix (4×4, column vectors), and the nodes of the scene, parents first."""
+    """Nodes with their parent (-1 for a root) and world matrix (4×4, column vectors), and the nodes of the scene,
+    parents first."""
 
     parents: list[int]
     world: np.ndarray  # (N, 4, 4) float64
@@ -38,6 +40,8 @@ class Piece:
     joint_nodes: np.ndarray  # (v, 4) node index of each influence
     weights: np.ndarray  # (v, 4)
     morphs: dict[str, np.ndarray] = field(default_factory=dict)  # key -> (v, 3)
+    flipped: bool = False  # the node mirrors it, so its triangles are turned over
+    shares: int | None = None  # an earlier piece with the very same vertices
 
 
 def read_tree(container: Container) -> Tree:
@@ -90,7 +94,11 @@ def _in_scene(container: Container, parents: list[int], order: list[int]) -> lis
 
 def numbers(value: Any, count: int, where: str) -> np.ndarray:
     """``count`` finite numbers from JSON as float64. Raises :class:`GltfError`."""
-    if not isinstance(value, list) or len(value) != count or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value):
+    if (
+        not isinstance(value, list)
+        or len(value) != count
+        or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value)
+    ):
         raise GltfError(f"{where}: expected {count} numbers")
     try:
         out = np.array(value, np.float64)
@@ -121,7 +129,8 @@ def _local(node: dict[str, Any], index: int) -> np.ndarray:
 
 
 def read_pieces(container: Container, tree: Tree) -> list[Piece]:
-    """Every triangle primitive of the scene at rest: skins and node transforms evaluated, morph deltas turned the same way."""
+    """Every triangle primitive of the scene at rest: skins and node transforms evaluated, morph deltas turned the
+    same way."""
     nodes = container.items("nodes")
     pieces: list[Piece] = []
     budget = {"vertices": MAX_VERTICES, "triangles": MAX_TRIANGLES, "morphs": MAX_MORPH_FLOATS}
@@ -140,14 +149,27 @@ def read_pieces(container: Container, tree: Tree) -> list[Piece]:
             raise GltfError(f"nodes[{index}].skin: skin {str(skin)[:20]} does not exist")
         if skin is not None and skin not in skins:
             skins[skin] = _read_skin(container, skin, tree)
+        seen: dict[str, int] = {}
         for position, primitive in enumerate(primitives):
             where = f"meshes[{number}].primitives[{position}]"
             if not isinstance(primitive, dict):
                 raise GltfError(f"{where}: expected an object")
             if "KHR_draco_mesh_compression" in (primitive.get("extensions") or {}):
-                raise GltfError("KHR_draco_mesh_compression is not supported: export the file without Draco compression")
-            if primitive.get("mode", 4) == 4:
-                pieces.append(_read_piece(container, tree, index, number, keys[number], primitive, skins.get(skin), where, budget))
+                raise GltfError(
+                    "KHR_draco_mesh_compression is not supported: export the file without Draco compression"
+                )
+            if primitive.get("mode", 4) != 4:
+                continue
+            vertices = repr((primitive.get("attributes"), primitive.get("targets")))
+            if vertices in seen:
+                twin = pieces[seen[vertices]]
+                faces = _faces(container, primitive, len(twin.positions), twin.flipped, where, budget)
+                pieces.append(replace(twin, material=primitive.get("material"), faces=faces, shares=seen[vertices]))
+                continue
+            seen[vertices] = len(pieces)
+            pieces.append(
+                _read_piece(container, tree, index, number, keys[number], primitive, skins.get(skin), where, budget)
+            )
     return pieces
 
 
@@ -210,6 +232,8 @@ def _read_piece(
     matrices, joint_nodes, weights = _bind(read, skin, tree, node, count, where)
     rotations = matrices[..., :3, :3]
     moved = np.einsum("...ij,...j->...i", rotations, positions) + matrices[..., :3, 3]
+    if count and not np.abs(moved).max() < 1e5:
+        raise GltfError(f"{where}: vertices lie more than 100 km away")
     turned = None
     if normals is not None:
         turned = np.einsum("...ij,...j->...i", rotations, normals.astype(np.float64))
@@ -219,13 +243,12 @@ def _read_piece(
         uv = read(f"TEXCOORD_{channel}", ("VEC2",))
         if uv is not None:
             uv_sets[channel] = uv.astype(np.float32)
-    piece = Piece(
-        node, number, primitive.get("material"), moved, turned, uv_sets, _faces(container, primitive, count, where, budget), joint_nodes, weights
-    )  # fmt: skip
-    if rotations.ndim == 2 and np.linalg.det(rotations) < 0:
-        piece.faces = piece.faces[:, ::-1].copy()
-    piece.morphs = _targets(container, primitive, keys, count, rotations, where, budget)
-    return piece
+    flipped = rotations.ndim == 2 and bool(np.linalg.det(rotations) < 0)
+    faces = _faces(container, primitive, count, flipped, where, budget)
+    morphs = _targets(container, primitive, keys, count, rotations, where, budget)
+    return Piece(
+        node, number, primitive.get("material"), moved, turned, uv_sets, faces, joint_nodes, weights, morphs, flipped
+    )
 
 
 def _bind(
@@ -251,7 +274,9 @@ def _bind(
     return matrices.reshape(-1, 4, 4), nodes[joints], weights.astype(np.float32)
 
 
-def _faces(container: Container, primitive: dict[str, Any], count: int, where: str, budget: dict[str, int]) -> np.ndarray:
+def _faces(
+    container: Container, primitive: dict[str, Any], count: int, flipped: bool, where: str, budget: dict[str, int]
+) -> np.ndarray:
     if primitive.get("indices") is None:
         index = np.arange(count - count % 3)
     else:
@@ -261,7 +286,8 @@ def _faces(container: Container, primitive: dict[str, Any], count: int, where: s
             raise GltfError(f"{where}.indices must be unsigned integers")
     if len(index) % 3 or (len(index) and int(index.max()) >= count):
         raise GltfError(f"{where}.indices: not triangles of the {count} vertices")
-    return index.astype(np.int32).reshape(-1, 3)
+    faces = index.astype(np.int32).reshape(-1, 3)
+    return faces[:, ::-1].copy() if flipped else faces
 
 
 def target_names(mesh: dict[str, Any], count: int) -> list[str]:
@@ -270,7 +296,10 @@ def target_names(mesh: dict[str, Any], count: int) -> list[str]:
     given = extras.get("targetNames") if isinstance(extras, dict) else None
     if not isinstance(given, list):
         given = []
-    return [str(given[i])[:100] if i < len(given) and isinstance(given[i], str) and given[i] else f"morph {i}" for i in range(count)]
+    return [
+        str(given[i])[:100] if i < len(given) and isinstance(given[i], str) and given[i] else f"morph {i}"
+        for i in range(count)
+    ]
 
 
 def morph_keys(container: Container) -> list[list[str]]:

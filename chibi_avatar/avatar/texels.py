@@ -79,7 +79,7 @@ def texel_gbuffer(mesh: Mesh, size: int, keep: np.ndarray | None = None, device:
         return _CACHE[key]
     points = np.zeros((len(mesh.uvs), 3))
     points[:, :2] = mesh.uvs.astype(np.float64) * size
-    raster = rasterize(points, mesh.faces, size, size, keep=keep, device=device)
+    raster = rasterize(points, mesh.faces, size, size, keep=keep, grow=True, device=device)
     triangles = torch.as_tensor(mesh.faces, device=device).long()
     position = raster.interpolate(torch.as_tensor(mesh.positions, device=device), triangles)
     normal = raster.interpolate(torch.as_tensor(mesh.normals, device=device), triangles)

@@ -1,4 +1,5 @@
-"""An Avatar as GLB, VRM 1.0 or VRM 0.x bytes: the parts that all three share. The extensions live in ``vrm1`` and ``vrm0``."""
+"""An Avatar as GLB, VRM 1.0 or VRM 0.x bytes: the parts that all three share. The extensions live in ``vrm1`` and
+``vrm0``."""
 
 from __future__ import annotations
 
@@ -34,16 +35,26 @@ def encode_texture(texture: Texture) -> tuple[bytes, str]:
 
 
 def check_avatar(avatar: Avatar, need_bones: bool) -> None:
-    """Raise :class:`AvatarError` for anything that would make a broken file: bad indices, numbers, hierarchy, missing bones."""
+    """Raise :class:`AvatarError` for anything that would make a broken file: bad indices, numbers, hierarchy,
+    missing bones."""
     mesh, count = avatar.mesh, len(avatar.mesh.positions)
     if not count or not len(mesh.faces):
         raise AvatarError(f"avatar {avatar.name!r} has no triangles")
-    for name, values in (("positions", mesh.positions), ("normals", mesh.normals), ("uvs", mesh.uvs), ("weights", mesh.weights)):
+    for name, values in (
+        ("positions", mesh.positions),
+        ("normals", mesh.normals),
+        ("uvs", mesh.uvs),
+        ("weights", mesh.weights),
+    ):
         if len(values) != count or not np.isfinite(values).all():
             raise AvatarError(f"avatar {avatar.name!r}: {name} must be {count} rows of finite numbers")
     if mesh.faces.min() < 0 or mesh.faces.max() >= count:
         raise AvatarError(f"avatar {avatar.name!r}: a triangle points past the {count} vertices")
-    if len(mesh.face_material) != len(mesh.faces) or mesh.face_material.min() < 0 or mesh.face_material.max() >= len(avatar.materials):
+    if (
+        len(mesh.face_material) != len(mesh.faces)
+        or mesh.face_material.min() < 0
+        or mesh.face_material.max() >= len(avatar.materials)
+    ):
         raise AvatarError(f"avatar {avatar.name!r}: face_material does not fit the {len(avatar.materials)} materials")
     if len(mesh.joints) != count or int(mesh.joints.max()) >= len(avatar.joints):
         raise AvatarError(f"avatar {avatar.name!r}: a vertex is bound to a joint that does not exist")
@@ -55,14 +66,21 @@ def check_avatar(avatar: Avatar, need_bones: bool) -> None:
             raise AvatarError(f"avatar {avatar.name!r}: joint {joint.name!r} must come after its parent")
     for material in avatar.materials:
         if material.texture is not None and not 0 <= material.texture < len(avatar.textures):
-            raise AvatarError(f"avatar {avatar.name!r}: material {material.name!r} uses texture {material.texture}, which does not exist")
+            raise AvatarError(
+                f"avatar {avatar.name!r}: material {material.name!r} uses texture {material.texture}, "
+                "which does not exist"
+            )
     for expression in avatar.expressions:
         missing = sorted(set(expression.morphs) - set(mesh.morphs))
         if missing:
-            raise AvatarError(f"avatar {avatar.name!r}: expression {expression.name!r} uses missing morphs {', '.join(missing)}")
+            raise AvatarError(
+                f"avatar {avatar.name!r}: expression {expression.name!r} uses missing morphs {', '.join(missing)}"
+            )
     missing = [bone for bone in REQUIRED_BONES if all(joint.bone != bone for joint in avatar.joints)]
     if need_bones and missing:
-        raise AvatarError(f"avatar {avatar.name!r} cannot be a VRM, it lacks the bones {', '.join(missing)}; export it as GLB")
+        raise AvatarError(
+            f"avatar {avatar.name!r} cannot be a VRM, it lacks the bones {', '.join(missing)}; export it as GLB"
+        )
 
 
 def write_glb_avatar(avatar: Avatar, licence: Licence, encode: Encode = encode_texture) -> bytes:
@@ -75,7 +93,11 @@ def write_glb_avatar(avatar: Avatar, licence: Licence, encode: Encode = encode_t
 
 
 def write_vrm(
-    avatar: Avatar, licence: Licence, version: str = "1.0", thumbnail: bytes | None = None, encode: Encode = encode_texture
+    avatar: Avatar,
+    licence: Licence,
+    version: str = "1.0",
+    thumbnail: bytes | None = None,
+    encode: Encode = encode_texture,
 ) -> bytes:
     """The avatar as VRM bytes. ``version`` is "1.0" or "0.x"; ``thumbnail`` is a square PNG or JPEG. Deterministic."""
     from . import vrm0, vrm1
@@ -93,14 +115,16 @@ def write_vrm(
 
 
 class Layout:
-    """Where the common parts ended up: node of each joint, the mesh node, the morph order, the texture index of each texture."""
+    """Where the common parts ended up: node of each joint, the mesh node, the morph order, the texture index of each
+    texture."""
 
     def __init__(self, nodes: list[int], mesh_node: int, morphs: list[str], textures: list[int]) -> None:
         self.nodes, self.mesh_node, self.morphs, self.textures = nodes, mesh_node, morphs, textures
 
 
 def _common(avatar: Avatar, turned: bool, encode: Encode) -> tuple[Builder, Layout]:
-    """Everything but the VRM extension. ``turned`` rotates the geometry by 180° about Y, as VRM 0.x wants (it faces −Z)."""
+    """Everything but the VRM extension. ``turned`` rotates the geometry by 180° about Y, as VRM 0.x wants (it faces
+    −Z)."""
     builder = Builder(GENERATOR)
     flip = np.array([-1, 1, -1] if turned else [1, 1, 1], np.float32)
     nodes = _skeleton(builder, avatar, flip.astype(np.float64))
@@ -109,7 +133,9 @@ def _common(avatar: Avatar, turned: bool, encode: Encode) -> tuple[Builder, Layo
         data, mime = encode(texture)
         source = builder.image(data, mime, texture.name)
         if not builder.document.get("samplers"):
-            builder.add("samplers", {"magFilter": LINEAR, "minFilter": LINEAR_MIPMAP_LINEAR, "wrapS": REPEAT, "wrapT": REPEAT})
+            builder.add(
+                "samplers", {"magFilter": LINEAR, "minFilter": LINEAR_MIPMAP_LINEAR, "wrapS": REPEAT, "wrapT": REPEAT}
+            )
         textures.append(builder.add("textures", {"sampler": 0, "source": source, "name": texture.name}))
     for material in avatar.materials:
         builder.add("materials", _material(material, textures))
@@ -129,7 +155,9 @@ def _skeleton(builder: Builder, avatar: Avatar, flip: np.ndarray) -> list[int]:
     for joint in avatar.joints:
         origin = avatar.joints[joint.parent].position if joint.parent >= 0 else np.zeros(3)
         offset = (np.asarray(joint.position, np.float64) - np.asarray(origin, np.float64)) * flip
-        nodes.append(builder.add("nodes", {"name": joint.name, "translation": [round(float(v), 7) + 0.0 for v in offset]}))
+        nodes.append(
+            builder.add("nodes", {"name": joint.name, "translation": [round(float(v), 7) + 0.0 for v in offset]})
+        )
     for index, joint in enumerate(avatar.joints):
         if joint.parent >= 0:
             builder.document["nodes"][nodes[joint.parent]].setdefault("children", []).append(nodes[index])
@@ -201,8 +229,13 @@ def _mesh(builder: Builder, avatar: Avatar, flip: np.ndarray) -> int:
 def _skin(builder: Builder, avatar: Avatar, nodes: list[int], flip: np.ndarray) -> int:
     inverse = np.tile(np.eye(4, dtype=np.float32), (len(nodes), 1, 1))
     for index, joint in enumerate(avatar.joints):
-        inverse[index, 3, :3] = -np.round(np.asarray(joint.position, np.float64), 7) * flip  # column-major: translation last
-    entry: dict[str, Any] = {"joints": nodes, "inverseBindMatrices": builder.accessor(inverse + np.float32(0.0), "MAT4")}
+        inverse[index, 3, :3] = (
+            -np.round(np.asarray(joint.position, np.float64), 7) * flip
+        )  # column-major: translation last
+    entry: dict[str, Any] = {
+        "joints": nodes,
+        "inverseBindMatrices": builder.accessor(inverse + np.float32(0.0), "MAT4"),
+    }
     if sum(joint.parent < 0 for joint in avatar.joints) == 1:
         entry["skeleton"] = nodes[0]
     return builder.add("skins", entry)

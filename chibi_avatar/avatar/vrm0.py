@@ -1,6 +1,7 @@
 """VRM 0.x: the ``VRM`` extension, https://github.com/vrm-c/vrm-specification/tree/master/specification/0.0.
 
-The character faces −Z in the file. Offsets inside the extension are in Unity's left-handed axes (z reversed), colours are sRGB.
+The character faces −Z in the file. Offsets inside the extension are in Unity's left-handed axes (z reversed),
+colours are sRGB.
 """
 
 from __future__ import annotations
@@ -85,7 +86,11 @@ def _vector(offset: tuple[float, float, float]) -> dict[str, float]:
 def _first_person(avatar: Avatar, head: int, layout: Layout) -> dict[str, Any]:
     presets = {expression.preset for expression in avatar.expressions}
     by_shape = all(look in presets for look in LOOKS)
-    curve = {"curve": [0, 0, 0, 1, 1, 1, 1, 0], "xRange": 30.0 if by_shape else 90.0, "yRange": 1.0 if by_shape else 8.0}
+    curve = {
+        "curve": [0, 0, 0, 1, 1, 1, 1, 0],
+        "xRange": 30.0 if by_shape else 90.0,
+        "yRange": 1.0 if by_shape else 8.0,
+    }
     return {
         "firstPersonBone": head,
         "firstPersonBoneOffset": _vector(avatar.look_offset),
@@ -121,7 +126,11 @@ def _group(avatar: Avatar, expression: Expression, layout: Layout) -> dict[str, 
         "presetName": preset,
         "isBinary": expression.is_binary,
         "binds": [
-            {"mesh": 0, "index": layout.morphs.index(morph), "weight": round(min(max(float(weight), 0.0), 1.0) * 100, 4)}
+            {
+                "mesh": 0,
+                "index": layout.morphs.index(morph),
+                "weight": round(min(max(float(weight), 0.0), 1.0) * 100, 4),
+            }
             for morph, weight in expression.morphs.items()
         ],
         "materialValues": values,
@@ -162,7 +171,11 @@ def _distance(a: tuple[float, float, float], b: tuple[float, float, float]) -> f
     return sum((p - q) ** 2 for p, q in zip(a, b, strict=True)) ** 0.5
 
 
-_RENDER = {"OPAQUE": (0.0, "Opaque", 2000), "MASK": (1.0, "TransparentCutout", 2450), "BLEND": (2.0, "Transparent", 3000)}
+_RENDER = {
+    "OPAQUE": (0.0, "Opaque", 2000),
+    "MASK": (1.0, "TransparentCutout", 2450),
+    "BLEND": (2.0, "Transparent", 3000),
+}
 
 
 def _mtoon(material: Material, layout: Layout) -> dict[str, Any]:

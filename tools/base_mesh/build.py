@@ -110,7 +110,9 @@ def store(piece: Piece, layout: list, bones: list[str]) -> tuple[dict[str, np.nd
         zones.append(np.full(len(faces[-1]), index, np.uint8))
         for name, parts in morphs.items():
             d = g.morphs.get(name)
-            parts.append(np.zeros((count, 3), np.int16) if d is None else np.rint(d.reshape(-1, 3) / GRID).astype(np.int16))
+            parts.append(
+                np.zeros((count, 3), np.int16) if d is None else np.rint(d.reshape(-1, 3) / GRID).astype(np.int16)
+            )
         start += count
     arrays = {k: np.concatenate(v) for k, v in columns.items()}
     arrays["face"] = np.concatenate(faces).astype(np.uint16)
@@ -159,7 +161,9 @@ def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
         for name, array in sorted(arrays.items()):
             buffer = io.BytesIO()
             np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(name + ".npy", (2020, 1, 1, 0, 0, 0)), buffer.getvalue(), zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(name + ".npy", (2020, 1, 1, 0, 0, 0)), buffer.getvalue(), zipfile.ZIP_DEFLATED
+            )
 
 
 if __name__ == "__main__":

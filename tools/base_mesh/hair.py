@@ -58,7 +58,9 @@ class Builder:
         mirrored_deg = np.abs(t) / DEG
         hem_y = keyed(hem, mirrored_deg)
         off = keyed(thick, mirrored_deg)
-        lobe = np.abs(((mirrored_deg / 360 * locks + phase) % 1) * 2 - 1)  # 0 in a groove .. 1 on a lock's middle, symmetric
+        lobe = np.abs(
+            ((mirrored_deg / 360 * locks + phase) % 1) * 2 - 1
+        )  # 0 in a groove .. 1 on a lock's middle, symmetric
         hem_y = hem_y - tips * (lobe**1.3) * smoothstep(0.80, 0.55, hem_y)
         rows = self.n(15, 8)
         v = np.linspace(0, 1, rows + 1) ** 1.12
@@ -127,7 +129,17 @@ class Builder:
         q = np.asarray(points, float)
         return at(row_at(q[:, 1], q[:, 0] * DEG), q[:, 0] * DEG, q[:, 2])
 
-    def bang(self, root: float, tip: float, tip_y: float, width: float, lift: float = 0.0, thick: float = 0.052, root_y: float = 0.985, bow: float = 0.0):
+    def bang(
+        self,
+        root: float,
+        tip: float,
+        tip_y: float,
+        width: float,
+        lift: float = 0.0,
+        thick: float = 0.052,
+        root_y: float = 0.985,
+        bow: float = 0.0,
+    ):
         """A lock of the fringe from angle ``root`` to ``tip`` (degrees), cut at height ``tip_y``."""
         mid = (root + tip) / 2
         path = self.on_skull([
@@ -136,22 +148,52 @@ class Builder:
             (mid + bow, (0.83 + tip_y) / 2 + 0.02, 0.084 + lift),
             (tip, tip_y, 0.048 + lift * 0.6),
         ])  # fmt: skip
-        return self.lock(path, width, thick, profile=((0, 0.30), (0.3, 0.90), (0.62, 1.0), (0.86, 0.60), (1, 0.02)), stations=11, seed=round(root) * 0.37)
+        return self.lock(
+            path,
+            width,
+            thick,
+            profile=((0, 0.30), (0.3, 0.90), (0.62, 1.0), (0.86, 0.60), (1, 0.02)),
+            stations=11,
+            seed=round(root) * 0.37,
+        )
 
-    def side_lock(self, y: float, width: float = 0.13, deg: float = 66, out: float = 0.085, inward: float = 0.03, blunt: bool = False):
+    def side_lock(
+        self,
+        y: float,
+        width: float = 0.13,
+        deg: float = 66,
+        out: float = 0.085,
+        inward: float = 0.03,
+        blunt: bool = False,
+    ):
         """The pair of locks in front of the ears, down to height ``y``; chains make them swing when they are long."""
-        a = self.on_skull([(deg - 10, 0.86, 0.105), (deg - 2, 0.70, out + 0.035), (deg, 0.50, out + 0.020), (deg - 1, 0.33, out)])
+        a = self.on_skull(
+            [(deg - 10, 0.86, 0.105), (deg - 2, 0.70, out + 0.035), (deg, 0.50, out + 0.020), (deg - 1, 0.33, out)]
+        )
         end = a[-1]
         low = np.array([[end[0] * 0.99, (0.33 + y) / 2, end[2] * 0.98], [end[0] - inward, y, end[2] * 0.94]])
         path = np.r_[a, low]
-        prof = ((0, 0.5), (0.3, 0.95), (0.7, 1.0), (0.95, 0.92), (1, 0.80)) if blunt else ((0, 0.5), (0.3, 1.0), (0.65, 0.95), (0.88, 0.5), (1, 0.02))
+        prof = (
+            ((0, 0.5), (0.3, 0.95), (0.7, 1.0), (0.95, 0.92), (1, 0.80))
+            if blunt
+            else ((0, 0.5), (0.3, 1.0), (0.65, 0.95), (0.88, 0.5), (1, 0.02))
+        )
         g = self.lock(path, width, 0.050, profile=prof, stations=11, seed=0.4)
         self.piece.mirrored([g])
 
     def ahoge(self) -> None:
         """The one hair that will not lie down."""
-        path = np.array([(0.0, 1.06, 0.02), (0.015, 1.17, 0.03), (0.06, 1.25, 0.09), (0.14, 1.26, 0.15), (0.18, 1.20, 0.18)])
-        self.lock(path, 0.085, 0.022, out=np.array([0.0, 0.4, -1.0]), profile=((0, 0.75), (0.3, 1.0), (0.7, 0.7), (1, 0.02)), stations=9)
+        path = np.array(
+            [(0.0, 1.06, 0.02), (0.015, 1.17, 0.03), (0.06, 1.25, 0.09), (0.14, 1.26, 0.15), (0.18, 1.20, 0.18)]
+        )
+        self.lock(
+            path,
+            0.085,
+            0.022,
+            out=np.array([0.0, 0.4, -1.0]),
+            profile=((0, 0.75), (0.3, 1.0), (0.7, 0.7), (1, 0.02)),
+            stations=9,
+        )
 
     # ------------------------------------------------------------ hanging parts
 
@@ -163,7 +205,15 @@ class Builder:
         name: str,
         pair: bool = True,
         joints: int = 4,
-        profile: Sequence[tuple[float, float]] = ((0, 0.03), (0.03, 0.36), (0.14, 0.76), (0.4, 1.0), (0.7, 0.86), (0.9, 0.45), (1, 0.03)),
+        profile: Sequence[tuple[float, float]] = (
+            (0, 0.03),
+            (0.03, 0.36),
+            (0.14, 0.76),
+            (0.4, 1.0),
+            (0.7, 0.86),
+            (0.9, 0.45),
+            (1, 0.03),
+        ),
         strands: int = 3,
         kind: str = "lobed",
         out: np.ndarray | None = None,
@@ -190,9 +240,15 @@ class Builder:
         self.piece.chains.append(Chain(label, "head", chain, stiffness=stiffness, radius=width * 0.2 * head.HEAD))
         if pair:
             c = self.piece.chains[-1]
-            self.piece.chains.append(Chain(f"{name}_right", "head", c.points * np.array([-1.0, 1, 1]), stiffness, c.gravity, c.drag, c.radius))
+            self.piece.chains.append(
+                Chain(
+                    f"{name}_right", "head", c.points * np.array([-1.0, 1, 1]), stiffness, c.gravity, c.drag, c.radius
+                )
+            )
 
-    def braid(self, path: np.ndarray, width: float, name: str, pair: bool = True, lobes: int = 6, joints: int = 4) -> None:
+    def braid(
+        self, path: np.ndarray, width: float, name: str, pair: bool = True, lobes: int = 6, joints: int = 4
+    ) -> None:
         """A plait: two rows of overlapping lobes along ``path`` and a tuft."""
         p = np.asarray(path, float)
         chain = to_world(spline(p, joints + 1))
@@ -217,7 +273,9 @@ class Builder:
         if pair:
             self.piece.mirrored(self.piece.grids[before:])
         for side, points in (("left", chain), ("right", chain * np.array([-1.0, 1, 1]))) if pair else (("", chain),):
-            self.piece.chains.append(Chain(f"{name}_{side}" if pair else name, "head", points, radius=width * 0.2 * head.HEAD))
+            self.piece.chains.append(
+                Chain(f"{name}_{side}" if pair else name, "head", points, radius=width * 0.2 * head.HEAD)
+            )
 
     def _tie(self, centre: np.ndarray, radius: float, axis: np.ndarray, weights="head", zone: str = "hair_tie") -> None:
         """A ring around a tail."""
@@ -235,7 +293,9 @@ class Builder:
         if pair:
             self.piece.mirrored(self.piece.grids[before:])
 
-    def ball(self, centre, radius: float, pair: bool, swirl: float = 0.10, axis=(0.0, 1.0, 0.0), size: float = 1.0) -> None:
+    def ball(
+        self, centre, radius: float, pair: bool, swirl: float = 0.10, axis=(0.0, 1.0, 0.0), size: float = 1.0
+    ) -> None:
         """A bun: a sphere with a coil carved into it."""
         rows, cols = self.n(10 * size, 4), self.n(16 * size, 7)
         lat = np.linspace(0.02, np.pi - 0.02, rows + 1)[:, None]
@@ -245,8 +305,12 @@ class Builder:
         u = np.cross(ax, [0.0, 0.0, 1.0] if abs(ax[2]) < 0.9 else [1.0, 0, 0])
         u /= np.linalg.norm(u)
         w = np.cross(ax, u)
-        p = np.asarray(centre, float) + (r * np.sin(lat))[..., None] * (np.cos(lon)[..., None] * u + np.sin(lon)[..., None] * w) + (r * np.cos(lat))[..., None] * ax * 0.92
-        a = np.stack(np.meshgrid(np.linspace(0, 1, cols + 1), np.linspace(0.1, 0.9, rows + 1)), -1)
+        p = (
+            np.asarray(centre, float)
+            + (r * np.sin(lat))[..., None] * (np.cos(lon)[..., None] * u + np.sin(lon)[..., None] * w)
+            + (r * np.cos(lat))[..., None] * ax * 0.92
+        )
+        a = np.stack(np.meshgrid(np.linspace(0, 3, cols + 1), np.linspace(0.1, 0.9, rows + 1)), -1)
         g = self.piece.add(to_world(p), "hair", "head", attributes=a, wrap=True)
         if pair:
             self.piece.mirrored([g])

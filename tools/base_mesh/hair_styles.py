@@ -38,11 +38,13 @@ def _long(b: Builder, y: float, tips: float = 0.06) -> None:
         low = y + drop
         path = np.r_[a, [e * [0.95, 1, 0.97] + [0, -0.30, 0], e * [0.92, 1, 0.93] + [0, (low - e[1]) * 0.62, 0],
                          np.array([e[0] * 0.86, low - tips * (i % 2), e[2] * 0.93])]]  # fmt: skip
-        b.tail(path, w * 1.10, 0.085, f"hair_{i}", joints=4, strands=0, kind="lens", out=out,
+        b.tail(path, w * 1.10, 0.085, f"hair_{i}", joints=2, strands=0, kind="lens", out=out,
                profile=((0, 0.25), (0.12, 0.72), (0.3, 1.0), (0.8, 0.92), (0.94, 0.55), (1, 0.03)))  # fmt: skip
 
 
-def _skull(b: Builder, nape: float = 0.08, tips: float = 0.02, locks: int = 12, groove: float = 0.014, side: float = 0.30) -> None:
+def _skull(
+    b: Builder, nape: float = 0.08, tips: float = 0.02, locks: int = 12, groove: float = 0.014, side: float = 0.30
+) -> None:
     """Hair combed back and gathered: follows the skull closely down to the nape."""
     b.shell([(0, 0.845), (38, 0.80), (58, 0.60), (74, side), (100, side - 0.10), (150, nape), (180, nape)],
             [(0, 0.06), (60, 0.075), (120, 0.085), (180, 0.085)], locks=locks, groove=groove, tips=tips, back=0.040, curl=0.05)  # fmt: skip
@@ -50,7 +52,16 @@ def _skull(b: Builder, nape: float = 0.08, tips: float = 0.02, locks: int = 12, 
 
 def twin_tails(b: Builder) -> None:
     _skull(b, 0.10)
-    path = np.array([(0.46, 0.82, -0.10), (0.66, 0.86, -0.12), (0.82, 0.66, -0.13), (0.86, 0.30, -0.11), (0.78, -0.08, -0.06), (0.70, -0.36, 0.0)])
+    path = np.array(
+        [
+            (0.46, 0.82, -0.10),
+            (0.66, 0.86, -0.12),
+            (0.82, 0.66, -0.13),
+            (0.86, 0.30, -0.11),
+            (0.78, -0.08, -0.06),
+            (0.70, -0.36, 0.0),
+        ]
+    )
     b.tail(path, 0.34, 0.16, "tail")
     b.tie((0.535, 0.855, -0.11), 0.105, (0.9, 0.35, -0.1))
     b.side_lock(0.16, width=0.105, deg=62)
@@ -58,7 +69,9 @@ def twin_tails(b: Builder) -> None:
 
 def low_twin_tails(b: Builder) -> None:
     _skull(b, 0.09)
-    path = np.array([(0.36, 0.16, -0.26), (0.50, 0.10, -0.25), (0.57, -0.10, -0.18), (0.55, -0.34, -0.08), (0.50, -0.56, 0.0)])
+    path = np.array(
+        [(0.36, 0.16, -0.26), (0.50, 0.10, -0.25), (0.57, -0.10, -0.18), (0.55, -0.34, -0.08), (0.50, -0.56, 0.0)]
+    )
     b.tail(path, 0.26, 0.125, "tail")
     b.tie((0.435, 0.130, -0.262), 0.085, (0.8, -0.5, 0.0))
     b.side_lock(0.14, width=0.11, deg=63)
@@ -66,7 +79,16 @@ def low_twin_tails(b: Builder) -> None:
 
 def ponytail(b: Builder) -> None:
     _skull(b, 0.13, side=0.34)
-    path = np.array([(0.0, 0.92, -0.34), (0.0, 1.10, -0.52), (0.0, 1.00, -0.78), (0.0, 0.58, -0.92), (0.0, 0.12, -0.82), (0.0, -0.24, -0.66)])
+    path = np.array(
+        [
+            (0.0, 0.92, -0.34),
+            (0.0, 1.10, -0.52),
+            (0.0, 1.00, -0.78),
+            (0.0, 0.58, -0.92),
+            (0.0, 0.12, -0.82),
+            (0.0, -0.24, -0.66),
+        ]
+    )
     b.tail(path, 0.46, 0.21, "tail", pair=False, out=np.array([0.0, 0.0, -1.0]))
     b.tie((0.0, 1.00, -0.420), 0.120, (0, 0.75, -0.6), pair=False)
     b.side_lock(0.12, width=0.11, deg=63)
@@ -74,14 +96,18 @@ def ponytail(b: Builder) -> None:
 
 def braid(b: Builder) -> None:
     _skull(b, 0.06)
-    path = np.array([(0.0, 0.20, -0.52), (0.0, 0.02, -0.56), (0.0, -0.22, -0.50), (0.0, -0.48, -0.40), (0.0, -0.74, -0.36)])
+    path = np.array(
+        [(0.0, 0.20, -0.52), (0.0, 0.02, -0.56), (0.0, -0.22, -0.50), (0.0, -0.48, -0.40), (0.0, -0.74, -0.36)]
+    )
     b.braid(path, 0.24, "braid", pair=False, lobes=6)
     b.side_lock(0.12, width=0.11, deg=63)
 
 
 def twin_braids(b: Builder) -> None:
     _skull(b, 0.08)
-    path = np.array([(0.40, 0.15, -0.20), (0.50, 0.0, -0.12), (0.50, -0.22, 0.0), (0.46, -0.44, 0.08), (0.43, -0.62, 0.11)])
+    path = np.array(
+        [(0.40, 0.15, -0.20), (0.50, 0.0, -0.12), (0.50, -0.22, 0.0), (0.46, -0.44, 0.08), (0.43, -0.62, 0.11)]
+    )
     b.braid(path, 0.18, "braid", lobes=5)
     b.side_lock(0.20, width=0.10, deg=63)
 
@@ -89,7 +115,17 @@ def twin_braids(b: Builder) -> None:
 def short(b: Builder) -> None:
     b.shell([(0, 0.85), (38, 0.82), (54, 0.66), (68, 0.36), (84, 0.30), (106, 0.22), (140, 0.10), (180, 0.07)],
             [(0, 0.07), (60, 0.075), (110, 0.095), (180, 0.085)], locks=15, groove=0.026, tips=0.06, back=0.035, curl=0.05)  # fmt: skip
-    _tufts(b, [(70, 0.80, 0.42, 0.21), (94, 0.72, 0.30, 0.24), (122, 0.70, 0.24, 0.25), (150, 0.70, 0.19, 0.25), (176, 0.72, 0.16, 0.22)], 0.045)
+    _tufts(
+        b,
+        [
+            (70, 0.80, 0.42, 0.21),
+            (94, 0.72, 0.30, 0.24),
+            (122, 0.70, 0.24, 0.25),
+            (150, 0.70, 0.19, 0.25),
+            (176, 0.72, 0.16, 0.22),
+        ],
+        0.045,
+    )
 
 
 def spiky(b: Builder) -> None:
@@ -104,7 +140,14 @@ def spiky(b: Builder) -> None:
             out = np.array([np.sin(a), up, np.cos(a) - 0.42])
             out /= np.linalg.norm(out)
             lift = np.array([0.0, 0.10, -0.03])
-            path = np.stack([root - out * 0.06, root + out * length * 0.40, root + out * length * 0.75 + lift * 0.35, root + out * length + lift])
+            path = np.stack(
+                [
+                    root - out * 0.06,
+                    root + out * length * 0.40,
+                    root + out * length * 0.75 + lift * 0.35,
+                    root + out * length + lift,
+                ]
+            )
             g = b.lock(path, wide, wide * 0.46, out=np.array([np.sin(a) * 0.5, 0.9, np.cos(a) * 0.5]),
                        profile=((0, 1.0), (0.35, 0.92), (0.7, 0.52), (0.9, 0.18), (1, 0.02)), stations=8, seed=deg * 0.1)  # fmt: skip
             b.piece.mirrored([g])
@@ -123,14 +166,19 @@ def wolf_cut(b: Builder) -> None:
 
 
 def curly(b: Builder) -> None:
-    b.shell([(0, 0.86), (40, 0.80), (58, 0.52), (72, 0.12), (100, 0.05), (180, 0.03)], [(0, 0.09), (60, 0.12), (110, 0.17), (180, 0.17)],
+    b.shell([(0, 0.86), (40, 0.80), (58, 0.52), (72, 0.12), (100, 0.05), (180, 0.03)], [(0, 0.09), (60, 0.11), (110, 0.14), (180, 0.14)],
             locks=12, groove=0.035, tips=0.04, back=0.05, lumps=0.028, curl=0.08, crown=0.11)  # fmt: skip
-    rows = [(0.01, 0.118, (70, 97, 124, 152, 179)), (0.20, 0.108, (62, 86, 112, 138, 165)), (0.42, 0.104, (62, 92, 120, 148, 176)), (0.64, 0.100, (70, 104, 134, 162)), (0.84, 0.096, (54, 92, 126, 160))]
+    rows = [
+        (0.02, 0.165, (76, 108, 142, 175)),
+        (0.26, 0.160, (66, 98, 131, 164)),
+        (0.52, 0.155, (70, 106, 142, 177)),
+        (0.76, 0.145, (64, 108, 152)),
+    ]
     for k, (y, r, degrees) in enumerate(rows):
         for i, deg in enumerate(degrees):
-            c = b.on_skull([(deg, max(y, 0.10), 0.105 + 0.03 * (k < 2))])[0]
-            c[1] = y + 0.02 * np.sin(deg)
-            b.ball(c, r, True, swirl=0.12, axis=(np.sin(i * 2.1 + k), 0.6, np.cos(i * 1.7 + k)), size=0.62)
+            c = b.on_skull([(deg, max(y, 0.10), 0.085)])[0]
+            c[1] = y + 0.025 * np.sin(deg)
+            b.ball(c, r, True, swirl=0.10, axis=(np.sin(i * 2.1 + k), 0.7, np.cos(i * 1.7 + k)), size=0.8)
 
 
 def bun(b: Builder) -> None:
@@ -156,7 +204,22 @@ def _tufts(b: Builder, rows, thick: float) -> None:
 
 STYLES: dict[str, Callable[[Builder], None]] = {
     f.__name__: f
-    for f in (bob, long_straight, hime, twin_tails, low_twin_tails, ponytail, braid, twin_braids, short, spiky, wolf_cut, curly, bun, double_bun)
+    for f in (
+        bob,
+        long_straight,
+        hime,
+        twin_tails,
+        low_twin_tails,
+        ponytail,
+        braid,
+        twin_braids,
+        short,
+        spiky,
+        wolf_cut,
+        curly,
+        bun,
+        double_bun,
+    )
 }
 
 COVERS_EARS = ("bob", "long_straight", "hime", "wolf_cut", "curly")
@@ -165,7 +228,12 @@ COVERS_EARS = ("bob", "long_straight", "hime", "wolf_cut", "curly")
 
 
 def full(b: Builder) -> None:
-    for root, tip, y, w in [(0, 0, 0.600, 0.215), (17, 19, 0.615, 0.215), (33, 37, 0.600, 0.205), (48, 54, 0.565, 0.18)]:
+    for root, tip, y, w in [
+        (0, 0, 0.600, 0.215),
+        (17, 19, 0.615, 0.215),
+        (33, 37, 0.600, 0.205),
+        (48, 54, 0.565, 0.18),
+    ]:
         g = b.bang(root, tip, y, w, lift=0.008 * (root == 0))
         if root:
             b.piece.mirrored([g])
@@ -173,8 +241,17 @@ def full(b: Builder) -> None:
 
 def blunt(b: Builder) -> None:
     for root, tip, y, w in [(0, 0, 0.635, 0.20), (15, 16, 0.635, 0.20), (30, 32, 0.630, 0.20), (45, 48, 0.600, 0.19)]:
-        path = b.on_skull([(root * 0.80, 0.985, 0.045), (root, 0.895, 0.080), ((root + tip) / 2, 0.74, 0.080), (tip, y, 0.058)])
-        g = b.lock(path, w, 0.050, profile=((0, 0.30), (0.3, 0.90), (0.7, 1.0), (0.97, 0.98), (1, 0.85)), stations=11, seed=root * 0.3)
+        path = b.on_skull(
+            [(root * 0.80, 0.985, 0.045), (root, 0.895, 0.080), ((root + tip) / 2, 0.74, 0.080), (tip, y, 0.058)]
+        )
+        g = b.lock(
+            path,
+            w,
+            0.050,
+            profile=((0, 0.30), (0.3, 0.90), (0.7, 1.0), (0.97, 0.98), (1, 0.85)),
+            stations=11,
+            seed=root * 0.3,
+        )
         if root:
             b.piece.mirrored([g])
 

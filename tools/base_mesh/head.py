@@ -135,7 +135,14 @@ def face_coordinates(p: np.ndarray, t: np.ndarray) -> np.ndarray:
     return np.stack([p[..., 0] + 0.34 * (arc - p[..., 0]) * (np.abs(arc) > np.abs(p[..., 0])), p[..., 1]], -1)
 
 
-def _squash(d: np.ndarray, below: np.ndarray, above: np.ndarray, keep: float, lash: np.ndarray | float, fall: tuple[float, float]) -> np.ndarray:
+def _squash(
+    d: np.ndarray,
+    below: np.ndarray,
+    above: np.ndarray,
+    keep: float,
+    lash: np.ndarray | float,
+    fall: tuple[float, float],
+) -> np.ndarray:
     """Collapse -below..above to a line at 0 (thickness ``keep`` of it), keep a ``lash`` band at the top, restore over ``fall`` (below, above)."""
     lash = np.broadcast_to(np.asarray(lash, float), d.shape)
     inner_top = above - lash
@@ -153,7 +160,7 @@ def _squash(d: np.ndarray, below: np.ndarray, above: np.ndarray, keep: float, la
     return out
 
 
-def closed_mouth(f: np.ndarray, smile: float = 0.8, width: float = 0.74, keep: float = 0.0) -> np.ndarray:
+def closed_mouth(f: np.ndarray, smile: float = 0.8, width: float = 0.92, keep: float = 0.0) -> np.ndarray:
     """Height offsets that close the painted mouth to a line; ``smile`` lifts the corners, ``keep`` leaves it partly open."""
     fx, d = f[..., 0] - MOUTH[0], f[..., 1] - MOUTH[1]
     # a little wider and taller than the painted mouth, so that the line tapers at the corners
@@ -172,7 +179,7 @@ def eye_morph(f: np.ndarray, side: float, arc: float, level: float, keep: float 
     """Offsets (dx, dy) that close the eye on ``side`` (+1 left) to an arc: ``arc`` > 0 bows up (happy), < 0 hangs down."""
     dx, d = f[..., 0] - side * EYE[0], f[..., 1] - EYE[1]
     u = dx / EYE_HALF[0]
-    reach = smoothstep(1.32, 1.02, np.abs(u))
+    reach = smoothstep(1.17, 0.98, np.abs(u))
     h = EYE_HALF[1] * np.sqrt(np.clip(1 - (np.abs(u) / 1.28) ** 3, 0.05, 1))
     line = level + arc * (1 - 1.4 * u * u)
     moved = _squash(d, h - 0.016, h, keep, 0.058, (0.110, 0.040))
@@ -234,7 +241,7 @@ def face_morphs(f: np.ndarray) -> dict[str, np.ndarray]:
         "lookDown": both(eye_shift, 0.0, -0.042),
         "lookLeft": eye_shift(f, 1.0, 0.040, 0.0) + eye_shift(f, -1.0, 0.040, 0.0),
         "lookRight": eye_shift(f, 1.0, -0.040, 0.0) + eye_shift(f, -1.0, -0.040, 0.0),
-        "smile": mouth(1.25, 1.05, 0.0),
+        "smile": mouth(2.1, 1.22, 0.0) + both(eye_scale, -0.10) + both(brow_move, 0.012, 0.0),
         "grin": mouth(0.85, 1.10, 0.62),
         "pout": mouth(-0.5, 0.42, 0.0) + both(brow_move, -0.012, -0.012),
         "worried": both(brow_move, 0.012, 0.030),
@@ -282,7 +289,9 @@ def build_head(level: int) -> Piece:
 
     # rows by height at the front: jaw, mouth, nose, eye, brow, forehead, crown
     below = np.array([0.0, 0.05, 0.10, 0.15])
-    y = _lines([(0.03, 0.125, n(3)), (0.125, 0.268, n(15)), (0.268, 0.585, n(15)), (0.585, 0.73, n(6)), (0.73, 0.97, n(5))])
+    y = _lines(
+        [(0.03, 0.125, n(3)), (0.125, 0.268, n(15)), (0.268, 0.585, n(15)), (0.585, 0.73, n(6)), (0.73, 0.97, n(5))]
+    )
     front = surface(_S, np.zeros_like(_S))[:, 1]
     low = int(np.argmin(front))
     s = np.r_[below, np.interp(y, front[low:], _S[low:]), 1.0]
@@ -298,7 +307,17 @@ def build_head(level: int) -> Piece:
     moves = {name: (lift(closed_mouth(f) + d, S, T) - rest) * HEAD for name, d in face_morphs(f).items()}
     moves |= {f"shape_{name}": shaped(p, name) * HEAD for name in SHAPES}
     hidden = smoothstep(0.84, 0.90, p[..., 1])
-    piece.add(to_world(p + rest), "face", "head", attributes=f, uv=np.stack([u, v], -1), cover="hair", hidden=hidden, smooth="skin", morphs=moves)
+    piece.add(
+        to_world(p + rest),
+        "face",
+        "head",
+        attributes=f,
+        uv=np.stack([u, v], -1),
+        cover="hair",
+        hidden=hidden,
+        smooth="skin",
+        morphs=moves,
+    )
 
     tb = np.linspace(half[-1], 2 * np.pi - half[-1], 2 * n(7) + 1)
     SB, TB = np.meshgrid(s, tb, indexing="ij")
@@ -307,7 +326,17 @@ def build_head(level: int) -> Piece:
     fb = np.stack([TB / np.pi, pb[..., 1]], -1)
     shapes = {f"shape_{name}": shaped(pb, name) * HEAD for name in SHAPES}
     hidden = smoothstep(0.22, 0.30, pb[..., 1])
-    piece.add(to_world(pb), "scalp", "head", attributes=fb, density=0.45, cover="hair", hidden=hidden, smooth="skin", morphs=shapes)
+    piece.add(
+        to_world(pb),
+        "scalp",
+        "head",
+        attributes=fb,
+        density=0.45,
+        cover="hair",
+        hidden=hidden,
+        smooth="skin",
+        morphs=shapes,
+    )
 
     ear = _ear(level)
     piece.mirrored([piece.add(to_world(ear), "ear", "head", wrap=True, density=0.8, cover="ear")])

@@ -108,14 +108,36 @@ class Piece:
                 weights = swap_side(weights)
             zone = rename(g.zone) if rename else g.zone
             self.grids.append(
-                Grid(points, zone, g.size, g.attributes, weights, g.wrap, not g.flip, uv=g.uv, keep=g.keep, density=g.density, cover=g.cover, hidden=g.hidden, smooth=g.smooth)
+                Grid(
+                    points,
+                    zone,
+                    g.size,
+                    g.attributes,
+                    weights,
+                    g.wrap,
+                    not g.flip,
+                    uv=g.uv,
+                    keep=g.keep,
+                    density=g.density,
+                    cover=g.cover,
+                    hidden=g.hidden,
+                    smooth=g.smooth,
+                )
             )
 
     def mirror_chains(self) -> None:
         """Add the mirror image of every chain so far; 'left' in a name becomes 'right'."""
         for c in list(self.chains):
             self.chains.append(
-                Chain(swap_side(c.name), swap_side(c.parent), c.points * np.array([-1.0, 1, 1]), c.stiffness, c.gravity, c.drag, c.radius)
+                Chain(
+                    swap_side(c.name),
+                    swap_side(c.parent),
+                    c.points * np.array([-1.0, 1, 1]),
+                    c.stiffness,
+                    c.gravity,
+                    c.drag,
+                    c.radius,
+                )
             )
 
 
@@ -177,4 +199,8 @@ def tube(
     """Loft of a cross-section along ``path``: (K, around + 1, 3). ``width``/``depth`` are half sizes per station."""
     _, side, out = frames(path, up)
     s = section(kind, around) if shape is None else shape
-    return path[:, None] + side[:, None] * (s[None, :, 0:1] * width[:, None, None]) + out[:, None] * (s[None, :, 1:2] * depth[:, None, None])
+    return (
+        path[:, None]
+        + side[:, None] * (s[None, :, 0:1] * width[:, None, None])
+        + out[:, None] * (s[None, :, 1:2] * depth[:, None, None])
+    )

@@ -37,7 +37,9 @@ def region_of(piece: str) -> str:
     return max((r for r in REGIONS if piece.startswith(r)), key=len)
 
 
-def _shelves(boxes: list[tuple[int, float, float]], width: float, height: float) -> dict[int, tuple[float, float, bool]] | None:
+def _shelves(
+    boxes: list[tuple[int, float, float]], width: float, height: float
+) -> dict[int, tuple[float, float, bool]] | None:
     """Place (index, w, h) boxes on shelves, tallest first; None if they do not fit."""
     x = y = shelf = 0.0
     out = {}
@@ -53,7 +55,9 @@ def _shelves(boxes: list[tuple[int, float, float]], width: float, height: float)
     return out
 
 
-def layout(grids: list[Grid], region: tuple[float, float, float, float]) -> list[tuple[tuple[float, float, float, float], bool]]:
+def layout(
+    grids: list[Grid], region: tuple[float, float, float, float]
+) -> list[tuple[tuple[float, float, float, float], bool]]:
     """A rectangle per grid, as large as fits the region with one scale for all (times each grid's density); bool: turned by 90 degrees."""
     u0, v0, u1, v1 = region
     width, height = u1 - u0, v1 - v0

@@ -25,7 +25,18 @@ class Maker(Tailor):
             self.mirror(g)
         return g
 
-    def rod(self, path, radius, zone: int | str = 1, pair: bool = False, stations: int = 6, around: int = 7, flat: float = 1.0, up=(0, 1, 0), weights="head"):
+    def rod(
+        self,
+        path,
+        radius,
+        zone: int | str = 1,
+        pair: bool = False,
+        stations: int = 6,
+        around: int = 7,
+        flat: float = 1.0,
+        up=(0, 1, 0),
+        weights="head",
+    ):
         """A round rod along a path, closed at both ends; ``radius`` a number or keys."""
         p = spline(path, self.n(stations, 3))
         s = np.linspace(0, 1, len(p))
@@ -36,11 +47,30 @@ class Maker(Tailor):
         r = np.r_[0.0005, r, 0.0005]
         return self.put(tube(p, r, r * flat, up=up, around=self.n(around, 6)), zone, weights, pair, wrap=True)
 
-    def ring(self, path: np.ndarray, width: float, depth: float, zone: int | str = 1, around: int = 7, pair: bool = False, weights="head"):
+    def ring(
+        self,
+        path: np.ndarray,
+        width: float,
+        depth: float,
+        zone: int | str = 1,
+        around: int = 7,
+        pair: bool = False,
+        weights="head",
+    ):
         """A closed ring; ``path`` ends where it starts."""
         return self.put(_ring_tube(path, width, depth, self.n(around, 6)), zone, weights, pair, wrap=True)
 
-    def turned(self, rows, centre, zone: int = 1, around: int = 20, squash: float = 1.0, lean: float = 0.0, pair: bool = False, close: bool = False):
+    def turned(
+        self,
+        rows,
+        centre,
+        zone: int = 1,
+        around: int = 20,
+        squash: float = 1.0,
+        lean: float = 0.0,
+        pair: bool = False,
+        close: bool = False,
+    ):
         """A turned shape about a vertical axis: ``rows`` of (height, radius) from the top down; ``lean`` tilts it backwards."""
         r = np.asarray(rows, float)
         count = 2 * self.n(around / 2, 5)
@@ -70,10 +100,25 @@ def _eyeglass(m: Maker, square: bool) -> None:
     side = np.cross(t, out)
     b = np.linspace(0, 2 * np.pi, m.n(7, 6) + 1)
     r = 0.0155
-    m.put(path[:, None] + side[:, None] * (np.cos(b) * r)[None, :, None] + out * (np.sin(b) * r * 0.9)[None, :, None], 1, pair=True, wrap=True)
+    m.put(
+        path[:, None] + side[:, None] * (np.cos(b) * r)[None, :, None] + out * (np.sin(b) * r * 0.9)[None, :, None],
+        1,
+        pair=True,
+        wrap=True,
+    )
     m.rod([(-0.085, y + 0.045, 0.522), (0.0, y + 0.066, 0.532), (0.085, y + 0.045, 0.522)], 0.0125, stations=7)
     hinge = x + w * 0.985
-    m.rod([(hinge, y + 0.03, 0.512 - 0.42 * (hinge - 0.05) ** 2), (0.475, y + 0.035, 0.33), (0.535, y + 0.03, 0.14), (0.545, y + 0.02, -0.02)], 0.0115, pair=True, stations=8)
+    m.rod(
+        [
+            (hinge, y + 0.03, 0.512 - 0.42 * (hinge - 0.05) ** 2),
+            (0.475, y + 0.035, 0.33),
+            (0.535, y + 0.03, 0.14),
+            (0.545, y + 0.02, -0.02),
+        ],
+        0.0115,
+        pair=True,
+        stations=8,
+    )
 
 
 def glasses_round(m: Maker) -> None:
@@ -100,7 +145,9 @@ def hat_cap(m: Maker) -> None:
     a = np.linspace(-1.10, 1.10, cols + 1)
     s = np.linspace(0, 1, rows + 1)[:, None]
     reach = 0.50 + 0.34 * s * np.cos(a * 0.92) ** 0.8
-    top = np.stack([reach * np.sin(a) * 1.02, 0.815 - 0.055 * s * np.cos(a) - 0.040 * s**2 + 0 * a, reach * np.cos(a) - 0.03], -1)
+    top = np.stack(
+        [reach * np.sin(a) * 1.02, 0.815 - 0.055 * s * np.cos(a) - 0.040 * s**2 + 0 * a, reach * np.cos(a) - 0.03], -1
+    )
     low = top[::-1] - np.array([0, 0.028, 0])
     m.put(np.concatenate([top, low]), 2)
     m.turned([(1.175, 0.0), (1.172, 0.030), (1.155, 0.040), (1.135, 0.036)], (0, 0, -0.03), 2, around=10)
@@ -118,7 +165,9 @@ def _ball(centre, radius, m: Maker, size: int = 9) -> np.ndarray:
     lat = np.linspace(0, np.pi, m.n(size, 6) + 1)[:, None]
     lon = np.linspace(0, 2 * np.pi, m.n(size * 1.5, 9) + 1)[None]
     r = radius * (1 + 0.05 * np.cos(6 * lon) * np.sin(lat) ** 2)
-    return np.stack([r * np.sin(lat) * np.sin(lon), r * np.cos(lat) * np.ones_like(lon), r * np.sin(lat) * np.cos(lon)], -1) + np.asarray(centre, float)
+    return np.stack(
+        [r * np.sin(lat) * np.sin(lon), r * np.cos(lat) * np.ones_like(lon), r * np.sin(lat) * np.cos(lon)], -1
+    ) + np.asarray(centre, float)
 
 
 def hat_witch(m: Maker) -> None:
@@ -129,10 +178,35 @@ def hat_witch(m: Maker) -> None:
     bend = 0.26 * (1 - s) ** 1.8
     count = 2 * m.n(12, 7)
     a = np.linspace(-np.pi, np.pi, count + 1)
-    p = np.stack([r[:, None] * np.sin(a) + bend[:, None] * 0.7, y[:, None] - bend[:, None] * 0.35 + 0 * a, r[:, None] * np.cos(a) * 0.97 - bend[:, None] * 0.5 - 0.03], -1)
+    p = np.stack(
+        [
+            r[:, None] * np.sin(a) + bend[:, None] * 0.7,
+            y[:, None] - bend[:, None] * 0.35 + 0 * a,
+            r[:, None] * np.cos(a) * 0.97 - bend[:, None] * 0.5 - 0.03,
+        ],
+        -1,
+    )
     m.put(p, 1, wrap=True)
-    m.turned([(0.985, 0.455), (0.965, 0.505), (0.900, 0.575), (0.855, 0.592), (0.860, 0.52)], (0, 0, -0.03), 2, around=24, squash=0.97)
-    edge = np.array([(0.880, 0.50), (0.870, 0.70), (0.845, 0.90), (0.850, 0.985), (0.832, 1.000), (0.822, 0.985), (0.826, 0.90), (0.838, 0.70), (0.845, 0.50)])
+    m.turned(
+        [(0.985, 0.455), (0.965, 0.505), (0.900, 0.575), (0.855, 0.592), (0.860, 0.52)],
+        (0, 0, -0.03),
+        2,
+        around=24,
+        squash=0.97,
+    )
+    edge = np.array(
+        [
+            (0.880, 0.50),
+            (0.870, 0.70),
+            (0.845, 0.90),
+            (0.850, 0.985),
+            (0.832, 1.000),
+            (0.822, 0.985),
+            (0.826, 0.90),
+            (0.838, 0.70),
+            (0.845, 0.50),
+        ]
+    )
     m.turned(edge, (0, 0, -0.03), 1, around=30)
     m.put(_buckle(m), "detail", wrap=True)
 
@@ -140,7 +214,14 @@ def hat_witch(m: Maker) -> None:
 def _buckle(m: Maker) -> np.ndarray:
     a = np.linspace(0, 2 * np.pi, m.n(12, 8) + 1)
     e = 0.45
-    path = np.stack([0.075 * np.sign(np.cos(a)) * np.abs(np.cos(a)) ** e, 0.918 + 0.062 * np.sign(np.sin(a)) * np.abs(np.sin(a)) ** e, np.full_like(a, 0.545)], -1)
+    path = np.stack(
+        [
+            0.075 * np.sign(np.cos(a)) * np.abs(np.cos(a)) ** e,
+            0.918 + 0.062 * np.sign(np.sin(a)) * np.abs(np.sin(a)) ** e,
+            np.full_like(a, 0.545),
+        ],
+        -1,
+    )
     t = np.gradient(path, axis=0)
     t[[0, -1]] = path[1] - path[-2]
     t /= np.linalg.norm(t, axis=1, keepdims=True)
@@ -152,8 +233,26 @@ def _buckle(m: Maker) -> np.ndarray:
 
 def hat_straw(m: Maker) -> None:
     _dome(m, 0.845, 0.335, 0.590)
-    m.turned([(0.985, 0.545), (0.975, 0.590), (0.900, 0.606), (0.875, 0.604), (0.880, 0.55)], (0, 0, -0.03), 2, around=26, squash=0.97)
-    edge = np.array([(0.872, 0.52), (0.862, 0.72), (0.828, 0.94), (0.812, 1.02), (0.798, 1.028), (0.790, 1.012), (0.806, 0.93), (0.836, 0.72), (0.845, 0.52)])
+    m.turned(
+        [(0.985, 0.545), (0.975, 0.590), (0.900, 0.606), (0.875, 0.604), (0.880, 0.55)],
+        (0, 0, -0.03),
+        2,
+        around=26,
+        squash=0.97,
+    )
+    edge = np.array(
+        [
+            (0.872, 0.52),
+            (0.862, 0.72),
+            (0.828, 0.94),
+            (0.812, 1.02),
+            (0.798, 1.028),
+            (0.790, 1.012),
+            (0.806, 0.93),
+            (0.836, 0.72),
+            (0.845, 0.52),
+        ]
+    )
     m.turned(edge, (0, 0, -0.03), 1, around=32)
 
 
@@ -177,19 +276,47 @@ def _animal_ear(m: Maker, root, tip, width: float, thick: float, keys, lean=(0.2
 
 
 def animal_ears_cat(m: Maker) -> None:
-    _animal_ear(m, (0.29, 0.93, 0.04), (0.47, 1.36, 0.04), 0.165, 0.070, [(0, 1.0), (0.35, 0.88), (0.7, 0.50), (0.93, 0.14), (1, 0.02)])
+    _animal_ear(
+        m,
+        (0.29, 0.93, 0.04),
+        (0.47, 1.36, 0.04),
+        0.165,
+        0.070,
+        [(0, 1.0), (0.35, 0.88), (0.7, 0.50), (0.93, 0.14), (1, 0.02)],
+    )
 
 
 def animal_ears_fox(m: Maker) -> None:
-    _animal_ear(m, (0.29, 0.93, 0.02), (0.52, 1.48, 0.0), 0.185, 0.075, [(0, 0.85), (0.25, 1.0), (0.6, 0.66), (0.92, 0.16), (1, 0.02)])
+    _animal_ear(
+        m,
+        (0.29, 0.93, 0.02),
+        (0.52, 1.48, 0.0),
+        0.185,
+        0.075,
+        [(0, 0.85), (0.25, 1.0), (0.6, 0.66), (0.92, 0.16), (1, 0.02)],
+    )
 
 
 def animal_ears_rabbit(m: Maker) -> None:
-    _animal_ear(m, (0.17, 1.0, -0.02), (0.33, 1.78, -0.06), 0.125, 0.060, [(0, 0.62), (0.3, 0.85), (0.6, 1.0), (0.85, 0.74), (0.96, 0.38), (1, 0.03)], bend=(-0.03, 0.02, 0.02))
+    _animal_ear(
+        m,
+        (0.17, 1.0, -0.02),
+        (0.33, 1.78, -0.06),
+        0.125,
+        0.060,
+        [(0, 0.62), (0.3, 0.85), (0.6, 1.0), (0.85, 0.74), (0.96, 0.38), (1, 0.03)],
+        bend=(-0.03, 0.02, 0.02),
+    )
 
 
 def horns(m: Maker) -> None:
-    m.rod([(0.27, 0.96, 0.14), (0.38, 1.14, 0.15), (0.46, 1.26, 0.10), (0.43, 1.37, 0.03)], [(0, 0.085), (0.4, 0.065), (0.8, 0.028), (1, 0.004)], pair=True, stations=10, around=9)
+    m.rod(
+        [(0.27, 0.96, 0.14), (0.38, 1.14, 0.15), (0.46, 1.26, 0.10), (0.43, 1.37, 0.03)],
+        [(0, 0.085), (0.4, 0.065), (0.8, 0.028), (1, 0.004)],
+        pair=True,
+        stations=10,
+        around=9,
+    )
 
 
 def halo(m: Maker) -> None:
@@ -202,7 +329,11 @@ def halo(m: Maker) -> None:
 
 def hair_ornament_bow(m: Maker) -> None:
     for sign in (1.0,):
-        loop = np.array([(0.0, 0.0, 0.0), (0.13, 0.05, 0.03), (0.27, 0.07, 0.0), (0.31, -0.01, -0.02)]) * [sign, 1, 1] + np.array([0.0, 1.06, -0.06])
+        loop = np.array([(0.0, 0.0, 0.0), (0.13, 0.05, 0.03), (0.27, 0.07, 0.0), (0.31, -0.01, -0.02)]) * [
+            sign,
+            1,
+            1,
+        ] + np.array([0.0, 1.06, -0.06])
         p = spline(loop, m.n(8, 5))
         prof = keyed([(0, 0.20), (0.3, 0.62), (0.75, 0.95), (0.95, 0.62), (1, 0.05)], np.linspace(0, 1, len(p)))
         m.put(tube(p, 0.155 * prof, 0.070 * prof, up=(0, 0.35, 1), around=m.n(10, 7)), 1, pair=True, wrap=True)
@@ -213,14 +344,26 @@ def headphones(m: Maker) -> None:
     a = np.linspace(-1.45, 1.45, m.n(22, 12) + 1)
     a = (a - a[::-1]) / 2
     path = np.stack([0.640 * np.sin(a), 0.42 + 0.735 * np.cos(a), np.full_like(a, -0.02)], -1)
-    g = tube(path, np.full(len(a), 0.060), np.full(len(a), 0.026), up=path - np.array([0, 0.42, -0.02]), around=m.n(8, 6), kind="square")
+    g = tube(
+        path,
+        np.full(len(a), 0.060),
+        np.full(len(a), 0.026),
+        up=path - np.array([0, 0.42, -0.02]),
+        around=m.n(8, 6),
+        kind="square",
+    )
     m.put(g, 1, wrap=True)
     rows = np.array([(0.0, 0.0), (0.0, 0.120), (0.012, 0.162), (0.060, 0.172), (0.095, 0.150), (0.100, 0.0)])
     b = np.linspace(0, 2 * np.pi, m.n(16, 10) + 1)
     cup = np.stack([0.655 - rows[:, 0:1] + 0 * b, 0.40 + rows[:, 1:] * np.cos(b), -0.02 + rows[:, 1:] * np.sin(b)], -1)
     m.put(cup, 2, pair=True, wrap=True)
     pad = np.array([(0.090, 0.155), (0.090, 0.178), (0.125, 0.180), (0.140, 0.150)])
-    m.put(np.stack([0.655 - pad[:, 0:1] + 0 * b, 0.40 + pad[:, 1:] * np.cos(b), -0.02 + pad[:, 1:] * np.sin(b)], -1), 3, pair=True, wrap=True)
+    m.put(
+        np.stack([0.655 - pad[:, 0:1] + 0 * b, 0.40 + pad[:, 1:] * np.cos(b), -0.02 + pad[:, 1:] * np.sin(b)], -1),
+        3,
+        pair=True,
+        wrap=True,
+    )
 
 
 # ------------------------------------------------------------------ on the body (metres)
@@ -271,11 +414,27 @@ def tail_rabbit(m: Maker) -> None:
     lat = np.linspace(0, np.pi, m.n(8, 6) + 1)[:, None]
     lon = np.linspace(0, 2 * np.pi, m.n(12, 8) + 1)[None]
     r = 0.042 * (1 + 0.06 * np.cos(5 * lon) * np.sin(lat) ** 2)
-    m.piece.add(np.stack([r * np.sin(lat) * np.sin(lon), r * np.cos(lat) + 0 * lon, r * np.sin(lat) * np.cos(lon)], -1) + c, m.zone(1), "hips", wrap=True)
+    m.piece.add(
+        np.stack([r * np.sin(lat) * np.sin(lon), r * np.cos(lat) + 0 * lon, r * np.sin(lat) * np.cos(lon)], -1) + c,
+        m.zone(1),
+        "hips",
+        wrap=True,
+    )
 
 
 def bag_backpack(m: Maker) -> None:
-    rows = np.array([(0.515, 0.0, 0.0), (0.512, 0.050, 0.026), (0.490, 0.082, 0.042), (0.430, 0.094, 0.052), (0.360, 0.094, 0.052), (0.325, 0.082, 0.044), (0.315, 0.050, 0.026), (0.313, 0.0, 0.0)])
+    rows = np.array(
+        [
+            (0.515, 0.0, 0.0),
+            (0.512, 0.050, 0.026),
+            (0.490, 0.082, 0.042),
+            (0.430, 0.094, 0.052),
+            (0.360, 0.094, 0.052),
+            (0.325, 0.082, 0.044),
+            (0.315, 0.050, 0.026),
+            (0.313, 0.0, 0.0),
+        ]
+    )
     a = np.linspace(-np.pi, np.pi, 2 * m.n(11, 7) + 1)
     a = (a - a[::-1]) / 2
     e = 0.62
@@ -284,17 +443,51 @@ def bag_backpack(m: Maker) -> None:
     x[[0, -1]] = 0
     p = np.stack([rows[:, 1:2] * x, rows[:, 0:1] + 0 * a, rows[:, 2:] * z - 0.138], -1)
     m.piece.add(p, m.zone(1), "chest", wrap=True)
-    m.slab([(0.0, 0.405, -0.190), (0.0, 0.370, -0.194), (0.0, 0.338, -0.190)], 0.110, 0.012, 2, out=(0, 0, -1), stations=5, around=12)
-    m.slab([(0.0, 0.508, -0.150), (0.0, 0.470, -0.186), (0.0, 0.440, -0.194)], [(0, 0.120), (1, 0.135)], 0.008, 2, out=(0, 0.5, -1), stations=5, around=12)
+    m.slab(
+        [(0.0, 0.405, -0.190), (0.0, 0.370, -0.194), (0.0, 0.338, -0.190)],
+        0.110,
+        0.012,
+        2,
+        out=(0, 0, -1),
+        stations=5,
+        around=12,
+    )
+    m.slab(
+        [(0.0, 0.508, -0.150), (0.0, 0.470, -0.186), (0.0, 0.440, -0.194)],
+        [(0, 0.120), (1, 0.135)],
+        0.008,
+        2,
+        out=(0, 0.5, -1),
+        stations=5,
+        around=12,
+    )
     m.ball((0.0, 0.442, -0.204), (0.011, 0.011, 0.007))
-    strap = [(0.058, 0.480, -0.100), (0.070, 0.560, -0.062), (0.078, 0.574, 0.000), (0.076, 0.530, 0.066), (0.082, 0.460, 0.070), (0.100, 0.400, 0.030), (0.086, 0.360, -0.085)]
-    out = [(0.3, 0.3, -1), (0.3, 1, -0.5), (0.3, 1, 0.2), (0.4, 0.3, 1), (0.6, -0.1, 1), (1, -0.2, 0.3), (0.7, -0.3, -1)]
+    strap = [
+        (0.058, 0.480, -0.100),
+        (0.070, 0.560, -0.062),
+        (0.078, 0.574, 0.000),
+        (0.076, 0.530, 0.066),
+        (0.082, 0.460, 0.070),
+        (0.100, 0.400, 0.030),
+        (0.086, 0.360, -0.085),
+    ]
+    out = [
+        (0.3, 0.3, -1),
+        (0.3, 1, -0.5),
+        (0.3, 1, 0.2),
+        (0.4, 0.3, 1),
+        (0.6, -0.1, 1),
+        (1, -0.2, 0.3),
+        (0.7, -0.3, -1),
+    ]
     m.slab(strap, 0.026, 0.006, 2, out=out, pair=True, stations=18)
 
 
 SLOTS = ("glasses", "hat", "animal_ears", "horns", "halo", "wings", "tail", "hair_ornament", "headphones", "bag")
 WEARABLES: dict[str, Callable[[Maker], None]] = {
-    name: f for name, f in globals().items() if callable(f) and any(name == s or name.startswith(s + "_") for s in SLOTS)
+    name: f
+    for name, f in globals().items()
+    if callable(f) and any(name == s or name.startswith(s + "_") for s in SLOTS)
 }
 
 

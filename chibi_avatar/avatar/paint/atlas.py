@@ -48,7 +48,7 @@ def paint_atlas(character: Character, plan: Plan, size: int) -> np.ndarray:
             if patch.zone == "face":
                 rgb = face.paint(character, w, has_hair, look)
             elif patch.zone == "scalp":
-                rgb = _flat(w, look.dark if has_hair else skin)
+                rgb = _scalp(w, skin, look.dark if has_hair else skin)
             elif patch.zone == "hair":
                 rgb = hair.paint(look, w)
             elif patch.zone == "hair_tie":
@@ -71,7 +71,11 @@ def window(patch: base.Patch, size: int) -> Window:
     cols, rows = (b, a) if patch.turn else (a, b)
     r, c = patch.points.shape[:2]
     j = np.interp(cols, patch.us, np.arange(c))
-    i = np.interp(rows, patch.vs, np.arange(r)) if patch.vs[-1] >= patch.vs[0] else np.interp(rows, patch.vs[::-1], np.arange(r)[::-1])
+    i = (
+        np.interp(rows, patch.vs, np.arange(r))
+        if patch.vs[-1] >= patch.vs[0]
+        else np.interp(rows, patch.vs[::-1], np.arange(r)[::-1])
+    )
     steps_across = np.linalg.norm(np.diff(patch.points, axis=1), axis=2).max(0)
     steps_along = np.linalg.norm(np.diff(patch.points, axis=0), axis=2).max(1)
     fields = np.concatenate([patch.attributes, patch.points], -1).astype(np.float32)
@@ -100,6 +104,13 @@ def _flat(w: Window, color: np.ndarray) -> np.ndarray:
     return np.broadcast_to(color, (*w.row.shape, 3)).astype(np.float32)
 
 
+def _scalp(w: Window, skin: np.ndarray, hair_color: np.ndarray) -> np.ndarray:
+    """Hair-coloured above a line from the ear down to the nape, skin below it."""
+    behind = 1 - 2 * np.abs(w.attr[..., 0] - 1)  # 0 at the ears, 1 at the middle of the back
+    line = 0.34 - 0.27 * behind
+    return mix(_flat(w, skin), hair_color, step(-0.015, 0.015, w.attr[..., 1] - line))
+
+
 def _skin(w: Window, skin: np.ndarray) -> np.ndarray:
     """Body skin: rosy at elbows, knees and fingertips, a little shade under the chin."""
     rgb = _flat(w, skin).copy()
@@ -107,9 +118,15 @@ def _skin(w: Window, skin: np.ndarray) -> np.ndarray:
     if w.zone == "hand":
         rgb = mix(rgb, rose, 0.55 * step(0.300, 0.345, np.abs(w.pos[..., 0])))
     elif w.zone == "arm":
-        rgb = mix(rgb, rose, 0.35 * np.exp(-(((np.abs(w.pos[..., 0]) - 0.182) / 0.018) ** 2)) * step(0.0, -0.03, w.pos[..., 2]))
+        rgb = mix(
+            rgb,
+            rose,
+            0.35 * np.exp(-(((np.abs(w.pos[..., 0]) - 0.182) / 0.018) ** 2)) * step(0.0, -0.03, w.pos[..., 2]),
+        )
     elif w.zone == "leg":
-        rgb = mix(rgb, rose, 0.45 * np.exp(-(((w.pos[..., 1] - 0.150) / 0.020) ** 2)) * step(0.005, 0.035, w.pos[..., 2]))
+        rgb = mix(
+            rgb, rose, 0.45 * np.exp(-(((w.pos[..., 1] - 0.150) / 0.020) ** 2)) * step(0.005, 0.035, w.pos[..., 2])
+        )
     elif w.zone == "trunk":
         rgb = mix(rgb, shaded(skin, 0.88, 1.25, 0.03), 0.75 * step(0.575, 0.600, w.pos[..., 1]))
     elif w.zone == "ear":

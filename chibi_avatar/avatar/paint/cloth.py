@@ -22,10 +22,20 @@ def paint(how: Cloth, w, look: hair_paint.Look | None) -> np.ndarray:
     if how.pattern and not second and not zone.endswith("3"):
         rgb = PATTERNS.get(how.pattern, _PATTERN_DEFAULT)(rgb, w, color, srgb(how.second))
     if look is not None and not second:  # fur: strokes towards the tip
-        fur = step(0.15, 0.05, np.abs((w.attr[..., 0] * 9 + 0.4 * np.sin(w.attr[..., 1] * 14)) % 1 - 0.5)) * step(0.1, 0.5, w.row)
+        fur = step(0.15, 0.05, np.abs((w.attr[..., 0] * 9 + 0.4 * np.sin(w.attr[..., 1] * 14)) % 1 - 0.5)) * step(
+            0.1, 0.5, w.row
+        )
         rgb = mix(rgb, shaded(color, 0.86, 1.1), 0.35 * fur)
+    if float(np.ptp(w.attr[..., 0])) > 2.0 and look is None:  # pleats: the fold's shadow side
+        fold = w.attr[..., 0] % 1
+        deep = shaded(color, 0.80, 1.12, 0.02)
+        rgb = mix(rgb, deep, 0.55 * step(0.30, 0.52, fold) * step(0.98, 0.70, fold) * step(0.05, 0.35, w.attr[..., 1]))
     if zone == "shoes":
-        rgb = mix(rgb, np.float32([1, 1, 1]), 0.22 * np.exp(-(((w.pos[..., 1] - 0.036) / 0.008) ** 2)) * step(0.03, 0.06, w.pos[..., 2]))
+        rgb = mix(
+            rgb,
+            np.float32([1, 1, 1]),
+            0.22 * np.exp(-(((w.pos[..., 1] - 0.036) / 0.008) ** 2)) * step(0.03, 0.06, w.pos[..., 2]),
+        )
     return rgb
 
 
@@ -92,7 +102,14 @@ def _dot(x, y):
 
 def _star(x, y):
     r, t = np.hypot(x, y), np.arctan2(x, -y)
-    return step(0.05, -0.03, r - 0.62 * (0.42 / np.maximum(np.cos((t * 5 / (2 * np.pi) % 1 - 0.5) * 2 * np.pi / 5 * 1.0), 0.2)) ** 0.9 * (1.35 - 0.55 * np.abs((t * 5 / (2 * np.pi) % 1) - 0.5) * 2))
+    return step(
+        0.05,
+        -0.03,
+        r
+        - 0.62
+        * (0.42 / np.maximum(np.cos((t * 5 / (2 * np.pi) % 1 - 0.5) * 2 * np.pi / 5 * 1.0), 0.2)) ** 0.9
+        * (1.35 - 0.55 * np.abs((t * 5 / (2 * np.pi) % 1) - 0.5) * 2),
+    )
 
 
 def _heart(x, y):

@@ -53,7 +53,11 @@ def paint(character: Character, w, has_hair: bool, look: Look) -> np.ndarray:
             d = np.hypot((x[area] - side * 0.335) / 0.105, (y[area] - 0.238) / 0.060)
             c.blend(area, rose, 0.62 * np.exp(-(d**2) * 1.5))
     area = c.box(-0.05, 0.05, 0.26, 0.36)
-    c.blend(area, shaded(skin, 0.80, 1.55, 0.03), 0.70 * step(0.017, 0.007, np.hypot(x[area] * 0.9, (y[area] - 0.306) * 1.4)))
+    c.blend(
+        area,
+        shaded(skin, 0.80, 1.55, 0.03),
+        0.70 * step(0.017, 0.007, np.hypot(x[area] * 0.9, (y[area] - 0.306) * 1.4)),
+    )
     c.blend(area, np.float32([1, 1, 1]), 0.35 * step(0.012, 0.004, np.hypot(x[area], y[area] - 0.330)))
     _marks(character, c, skin)
     _beard(character, c, look, skin)
@@ -64,7 +68,9 @@ def paint(character: Character, w, has_hair: bool, look: Look) -> np.ndarray:
     lash = mix(INK, look.dark if has_hair else INK, 0.35)
     for side, iris in ((1, left), (-1, right)):
         _eye(c, side, iris, style, lash, skin, character["presentation"])
-        _brow(c, side, character["brows.style"], look.dark if has_hair else shaded(srgb(character["hair.color"].hex), 0.6))
+        _brow(
+            c, side, character["brows.style"], look.dark if has_hair else shaded(srgb(character["hair.color"].hex), 0.6)
+        )
     return c.rgb
 
 
@@ -87,7 +93,9 @@ _STYLES = {  # width, height, tilt (outer corner up), roundness exponent
 }
 
 
-def _eye(c: _Canvas, side: int, iris: np.ndarray, style: str, lash: np.ndarray, skin: np.ndarray, presentation: str) -> None:
+def _eye(
+    c: _Canvas, side: int, iris: np.ndarray, style: str, lash: np.ndarray, skin: np.ndarray, presentation: str
+) -> None:
     area = c.box(side * EYE_X - 0.20, side * EYE_X + 0.20, EYE_Y - 0.20, EYE_Y + 0.23)
     if style.startswith("dot"):
         return _dot_eye(c, area, side, iris, lash)
@@ -142,18 +150,33 @@ def _eye(c: _Canvas, side: int, iris: np.ndarray, style: str, lash: np.ndarray, 
     thick = (0.070 + (0.135 if presentation != "masculine" else 0.085) * grow) * taper
     band = step(-aa, aa, top_r - (1 - 0.40 * thick)) * step(1 + thick + aa, 1 + thick - aa, top_r) * (thick > 0.004)
     wing_reach = 0.12 if presentation != "masculine" else 0.06
-    wing_v = (height - (0.22 + 0.55 * np.clip(u - 0.86, 0, 1))) / np.maximum(0.13 * (1 - (u - 0.86) / (wing_reach + 0.10)), 0.01)
-    wing = step(1.15, 0.75, np.abs(wing_v)) * step(0.80, 0.90, u) * step(0.96 + wing_reach + aa, 0.96 + wing_reach - 2 * aa, u)
+    wing_v = (height - (0.22 + 0.55 * np.clip(u - 0.86, 0, 1))) / np.maximum(
+        0.13 * (1 - (u - 0.86) / (wing_reach + 0.10)), 0.01
+    )
+    wing = (
+        step(1.15, 0.75, np.abs(wing_v))
+        * step(0.80, 0.90, u)
+        * step(0.96 + wing_reach + aa, 0.96 + wing_reach - 2 * aa, u)
+    )
     c.blend(area, lash, np.maximum(band, wing))
     if presentation == "feminine":
         for at, lean in ((0.58, 0.30), (0.82, 0.55)):
             along = np.clip((height - 0.86 * np.sqrt(max(0.0, 1 - at * at))) / 0.36, -0.2, 1.4)
-            flick = step(0.060, 0.030, np.abs(u - at - lean * 0.30 * along) / np.maximum(1.05 - along, 0.05)) * (along > 0) * (along < 1)
+            flick = (
+                step(0.060, 0.030, np.abs(u - at - lean * 0.30 * along) / np.maximum(1.05 - along, 0.05))
+                * (along > 0)
+                * (along < 1)
+            )
             c.blend(area, lash, flick)
     # lower line and the fold of the lid
     under = step(0.050, 0.020, np.abs(r - 1.015)) * step(-0.62, -0.80, v) * step(-0.45, 0.25, u)
     c.blend(area, mix(lash, skin, 0.30), 0.9 * under)
-    fold = step(0.030, 0.010, np.abs(top_r - 1 - thick - 0.085)) * step(0.70, 0.85, height) * step(-0.75, -0.45, u) * step(0.85, 0.5, u)
+    fold = (
+        step(0.030, 0.010, np.abs(top_r - 1 - thick - 0.085))
+        * step(0.70, 0.85, height)
+        * step(-0.75, -0.45, u)
+        * step(0.85, 0.5, u)
+    )
     c.blend(area, shaded(skin, 0.66, 1.6, 0.03), 0.40 * fold)
     return None
 
@@ -202,12 +225,16 @@ def _mouth(character: Character, c: _Canvas, skin: np.ndarray) -> None:
     ink = mix(np.float32([0.47, 0.18, 0.19]), shaded(skin, 0.5, 1.6, 0.03), 0.25)
     out = np.maximum(np.abs(d) - h, 0)
     beyond = np.hypot(out, np.maximum(np.abs(x) - MOUTH_W, 0))
-    c.blend(area, ink, step(0.0052 + px, 0.0052 - px, beyond) * step(MOUTH_W + 0.010, MOUTH_W + 0.002, np.abs(x)))
+    c.blend(area, ink, step(0.0064 + px, 0.0064 - px, beyond) * step(MOUTH_W + 0.010, MOUTH_W + 0.002, np.abs(x)))
     inner = step(px, -px, np.abs(d) - np.maximum(h - 0.006, 0)) * (h > 0.004)
     c.blend(area, np.float32([0.55, 0.17, 0.22]), inner)
     tongue = step(1.06, 0.94, np.hypot(x / 0.052, (d + MOUTH_H * 0.72) / 0.036)) * inner
     c.blend(area, np.float32([0.93, 0.50, 0.52]), tongue)
-    teeth = step(MOUTH_H * 0.50 - px, MOUTH_H * 0.50 + px, d) * step(px, -px, d - np.maximum(h - 0.017, 0)) * (np.abs(x) < 0.050)
+    teeth = (
+        step(MOUTH_H * 0.50 - px, MOUTH_H * 0.50 + px, d)
+        * step(px, -px, d - np.maximum(h - 0.017, 0))
+        * (np.abs(x) < 0.050)
+    )
     c.blend(area, np.float32([1.0, 0.99, 0.97]), teeth)
     if character["face.fang"]:
         t = np.clip((-(d + h * 1.0)) / 0.020, 0, 1)
@@ -242,7 +269,14 @@ def _beard(character: Character, c: _Canvas, look: Look, skin: np.ndarray) -> No
 def _marks(character: Character, c: _Canvas, skin: np.ndarray) -> None:
     spot = shaded(skin, 0.74, 1.7, 0.02)
     if character["face.freckles"]:
-        for sx, sy, r in ((0.10, 0.265, 0.0085), (0.150, 0.250, 0.0070), (0.195, 0.270, 0.0080), (0.245, 0.252, 0.0070), (0.130, 0.290, 0.0060), (0.215, 0.292, 0.0060)):
+        for sx, sy, r in (
+            (0.10, 0.265, 0.0085),
+            (0.150, 0.250, 0.0070),
+            (0.195, 0.270, 0.0080),
+            (0.245, 0.252, 0.0070),
+            (0.130, 0.290, 0.0060),
+            (0.215, 0.292, 0.0060),
+        ):
             for side in (-1, 1):
                 area = c.box(side * sx - 0.03, side * sx + 0.03, sy - 0.03, sy + 0.03)
                 c.blend(area, spot, 0.75 * step(r * 1.2, r * 0.7, np.hypot(c.x[area] - side * sx, c.y[area] - sy)))
@@ -256,14 +290,23 @@ def _marks(character: Character, c: _Canvas, skin: np.ndarray) -> None:
                 area = c.box(side * 0.36 - 0.14, side * 0.36 + 0.14, 0.14, 0.36)
                 for k in (-1, 0, 1):
                     line = 0.235 + 0.040 * k + 0.25 * k * (np.abs(c.x[area]) - 0.33)
-                    c.blend(area, INK, 0.8 * step(0.0065, 0.0035, np.abs(c.y[area] - line)) * (np.abs(c.x[area]) > 0.27) * (np.abs(c.x[area]) < 0.41))
+                    c.blend(
+                        area,
+                        INK,
+                        0.8
+                        * step(0.0065, 0.0035, np.abs(c.y[area] - line))
+                        * (np.abs(c.x[area]) > 0.27)
+                        * (np.abs(c.x[area]) < 0.41),
+                    )
         elif "scar" in marking:
             area = c.box(0.22, 0.42, 0.12, 0.30)
             line = 0.26 - 0.5 * (c.x[area] - 0.26)
-            c.blend(area, shaded(skin, 0.72, 1.7, 0.03), step(0.008, 0.004, np.abs(c.y[area] - line)) * (c.x[area] > 0.25) * (c.x[area] < 0.38))
+            c.blend(
+                area,
+                shaded(skin, 0.72, 1.7, 0.03),
+                step(0.008, 0.004, np.abs(c.y[area] - line)) * (c.x[area] > 0.25) * (c.x[area] < 0.38),
+            )
         else:
             shape = _star if "star" in marking else _heart
             area = c.box(0.24, 0.42, 0.15, 0.33)
             c.blend(area, srgb("#ef6f86"), shape(c.x[area] - 0.33, c.y[area] - 0.235, 0.045, c.pixel / 0.05))
-
-

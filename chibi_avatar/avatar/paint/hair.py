@@ -64,7 +64,11 @@ def paint(look: Look, w) -> np.ndarray:
     if shell:
         lobe = np.abs((across + 0.5) % 1 * 2 - 1)  # 0 in the groove, 1 on the lock
         side = 0.62 * step(0.34, 0.16, lobe) * step(0.12, 0.42, along)
-        fine = step(0.030, 0.012, np.abs(((across * 3 + 0.2 * np.sin(along * 9)) % 1) - 0.5) * 0.34) * step(0.25, 0.6, along) * 0.35
+        fine = (
+            step(0.030, 0.012, np.abs(((across * 3 + 0.2 * np.sin(along * 9)) % 1) - 0.5) * 0.34)
+            * step(0.25, 0.6, along)
+            * 0.35
+        )
         zig = 0.020 * _wave(across * 4 + 0.3)
         span = 0.030 * lobe**0.6 - 0.006
         # where the side light does not reach: the nape
@@ -73,7 +77,15 @@ def paint(look: Look, w) -> np.ndarray:
         a = (across % 1.0) if float(np.ptp(across)) <= 1.01 else across
         a = np.clip(across - across.min(), 0, 1)
         side = np.maximum(step(0.30, 0.22, a), step(0.72, 0.80, a)) * step(0.02, 0.25, along)
-        fine = (step(0.016, 0.006, np.abs(a - 0.44 - 0.03 * np.sin(along * 4))) + 0.7 * step(0.013, 0.005, np.abs(a - 0.58 + 0.03 * np.sin(along * 5)))) * step(0.30, 0.55, along) * step(0.98, 0.8, along) * 0.55
+        fine = (
+            (
+                step(0.016, 0.006, np.abs(a - 0.44 - 0.03 * np.sin(along * 4)))
+                + 0.7 * step(0.013, 0.005, np.abs(a - 0.58 + 0.03 * np.sin(along * 5)))
+            )
+            * step(0.30, 0.55, along)
+            * step(0.98, 0.8, along)
+            * 0.55
+        )
         zig = 0.012 * _wave(a * 6)
         span = 0.034 * step(0.5, 0.12, np.abs(a - 0.5)) - 0.006
         back = np.zeros_like(a)

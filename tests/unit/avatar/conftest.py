@@ -1,4 +1,5 @@
-"""A small figure for fast tests: capsule body on the 17 bones, a blink and a smile, a two-link ponytail, two materials."""
+"""A small figure for fast tests: capsule body on the 17 bones, a blink and a smile, a two-link ponytail, two
+materials."""
 
 from __future__ import annotations
 
@@ -26,7 +27,13 @@ BONES = {  # bone: (parent, position)
     "rightLowerArm": ("rightUpperArm", (-0.20, 0.53, 0)),
     "rightHand": ("rightLowerArm", (-0.30, 0.53, 0)),
 }
-TIPS = {"head": (0, 0.95, 0), "leftFoot": (0.06, 0.02, 0.08), "rightFoot": (-0.06, 0.02, 0.08), "leftHand": (0.36, 0.53, 0), "rightHand": (-0.36, 0.53, 0)}
+TIPS = {
+    "head": (0, 0.95, 0),
+    "leftFoot": (0.06, 0.02, 0.08),
+    "rightFoot": (-0.06, 0.02, 0.08),
+    "leftHand": (0.36, 0.53, 0),
+    "rightHand": (-0.36, 0.53, 0),
+}
 RADII = {"head": 0.2, "hips": 0.09, "spine": 0.085, "chest": 0.08}
 TAIL = ((0, 0.85, -0.2), (0, 0.7, -0.26), (0, 0.5, -0.28))
 RING, STACK = 10, 6
@@ -45,7 +52,11 @@ def _capsule(a: np.ndarray, b: np.ndarray, radius: float) -> tuple[np.ndarray, n
     around = np.cos(u)[:, None] * side + np.sin(u)[:, None] * up
     normals = (-np.cos(t)[:, None, None] * axis + np.sin(t)[:, None, None] * around[None]).reshape(-1, 3)
     half = length / 2 + radius * 0.3
-    points = (a + b) / 2 + np.concatenate([normals @ axis[:, None] * half]).reshape(-1, 1) * axis + (normals - (normals @ axis)[:, None] * axis) * radius
+    points = (
+        (a + b) / 2
+        + np.concatenate([normals @ axis[:, None] * half]).reshape(-1, 1) * axis
+        + (normals - (normals @ axis)[:, None] * axis) * radius
+    )
     faces = []
     for i in range(STACK):
         for j in range(RING):
@@ -112,10 +123,17 @@ def build_figure(texture_size: int = 64) -> Avatar:
         materials=[Material("skin", 0, outline_width=0.002), Material("hair", 0, double_sided=True)],
         textures=[Texture("atlas", pixels)],
         parts=["body", "hair"],
-        expressions=[Expression("blink", "blink", {"blink": 1.0}), Expression("happy", "happy", {"smile": 1.0}), Expression("wink", None, {"blink": 0.5})],
+        expressions=[
+            Expression("blink", "blink", {"blink": 1.0}),
+            Expression("happy", "happy", {"smile": 1.0}),
+            Expression("wink", None, {"blink": 0.5}),
+        ],
         springs=[SpringChain("tail", chain, colliders=[0])],
-        colliders=[Collider(index["head"], (0.0, 0.15, 0.0), 0.2), Collider(index["chest"], (0.0, 0.0, 0.0), 0.08, (0.0, 0.08, 0.0))],
-    )  # fmt: skip
+        colliders=[
+            Collider(index["head"], (0.0, 0.15, 0.0), 0.2),
+            Collider(index["chest"], (0.0, 0.0, 0.0), 0.08, (0.0, 0.08, 0.0)),
+        ],
+    )
 
 
 @pytest.fixture(scope="session")

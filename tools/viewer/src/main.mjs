@@ -146,6 +146,14 @@ export class AvatarView {
 
   /** Advances by `seconds` and draws. */
   step(seconds) {
+    this.advance(seconds);
+    this.controls.update();
+    this.renderer.render(this.scene, this.camera);
+    this.frames += 1;
+  }
+
+  /** Moves pose, face and springs on by `seconds` without drawing. */
+  advance(seconds) {
     this.time += seconds;
     const vrm = this.avatar?.vrm;
     if (vrm) {
@@ -157,9 +165,6 @@ export class AvatarView {
       if (this.springs) vrm.springBoneManager?.update(seconds);
       for (const material of vrm.materials ?? []) material.update?.(seconds);
     }
-    this.controls.update();
-    this.renderer.render(this.scene, this.camera);
-    this.frames += 1;
   }
 
   dispose() {

@@ -69,7 +69,7 @@ const DEGREES = Math.PI / 180;
 export const POSES = {
   rest: { leftUpperArm: [0, 0, -68], rightUpperArm: [0, 0, 68], leftLowerArm: [0, -8, 0], rightLowerArm: [0, 8, 0] },
   "t-pose": {},
-  wave: { leftUpperArm: [0, 0, -66], rightUpperArm: [0, 0, -38], rightLowerArm: [0, 0, -62], head: [0, 0, 6] },
+  wave: { leftUpperArm: [0, 0, -66], rightUpperArm: [0, 0, -14], rightLowerArm: [0, 0, -42], head: [0, 0, 6] },
   cheer: { leftUpperArm: [0, 0, 55], rightUpperArm: [0, 0, -55], leftLowerArm: [0, 0, 25], rightLowerArm: [0, 0, -25] },
   walk: {
     leftUpperArm: [28, 0, -66], rightUpperArm: [-28, 0, 66], leftUpperLeg: [-24, 0, 0], rightUpperLeg: [22, 0, 0],

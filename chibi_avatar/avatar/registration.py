@@ -1,0 +1,113 @@
+"""Fit a drawn view to its guide: find the figure in the picture, then a small scale and shift that lays it on the guide's mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+LIMIT = 0.02  # largest scale change, and largest shift as a fraction of the picture
+_WORK = 256  # pixels of the longer side while fitting: blurred outlines give shifts to a tenth of these
+_WORTH = 0.002  # gain in IoU below which a fit is noise
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Picture position = centre + scale · (guide position - centre) + shift, in pixels of the picture."""
+
+    scale: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+    iou_before: float = 1.0
+    iou: float = 1.0
+    note: str = ""
+
+
+def _thin(image: np.ndarray) -> np.ndarray:
+    """Every n-th pixel of every n-th row, about ``_WORK`` on the longer side. Not averaged: mixed edge pixels would fatten the figure."""
+    step = max(1, max(image.shape[:2]) // _WORK)
+    return image[step // 2 :: step, step // 2 :: step]
+
+
+def foreground(image: np.ndarray, guide: np.ndarray, tolerance: float = 0.06) -> np.ndarray:
+    """Where the figure is in a picture (H, W, 3) on a plain or softly shaded background: (H, W) bool.
+
+    The background is a plane of colour fitted to the border and followed inwards as far as it connects, plus enclosed patches of that
+    colour that the ``guide`` mask (H, W) has outside the figure. Deep inside the guide nothing is background: clothes may be white.
+    """
+    from scipy.ndimage import distance_transform_cdt, label
+
+    height, width = image.shape[:2]
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    basis = np.stack([np.ones_like(x), x / width - 0.5, y / height - 0.5], -1)
+    rim = np.zeros((height, width), bool)
+    edge = max(1, min(height, width) // 64)
+    rim[:edge] = rim[-edge:] = rim[:, :edge] = rim[:, -edge:] = True
+    colors, places = image[rim], basis[rim]
+    keep = np.ones(len(colors), bool)
+    model = np.zeros((3, image.shape[2]), np.float32)
+    for _ in range(3):  # the figure may touch the border: drop what does not fit and fit again
+        if keep.sum() < 16:
+            break
+        model = np.linalg.lstsq(places[keep], colors[keep], rcond=None)[0]
+        error = np.abs(colors - places @ model).max(1)
+        keep = error < max(tolerance, 1.5 * float(np.median(error)))
+    near = np.abs(image - basis @ model).max(2) < tolerance
+    near &= distance_transform_cdt(guide, "taxicab") <= 1.5 * LIMIT * max(height, width)
+    labels, count = label(near)
+    size = np.bincount(labels.ravel(), minlength=count + 1)
+    outside = np.bincount(labels.ravel(), ~guide.ravel(), count + 1) > 0.5 * size
+    outside[np.unique(labels[rim])] = True
+    outside[0] = False
+    return ~outside[labels]
+
+
+def iou(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two masks; 1 for two empty ones."""
+    union = np.logical_or(first, second).sum()
+    return float(np.logical_and(first, second).sum() / union) if union else 1.0
+
+
+def fit(guide: np.ndarray, image: np.ndarray, alpha: np.ndarray | None = None) -> Fit:
+    """Register a picture (H, W, 3) to the ``guide`` mask (H, W) bool by Gauss-Newton on blurred silhouettes, at most 2 %.
+
+    ``alpha`` (H, W) is the picture's own mask when it has one. When the figure cannot be told from its background the fit stays at
+    identity and ``note`` says so. A fit is kept only if it raises the IoU.
+    """
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
+    inside = _thin(guide)
+    mask = foreground(_thin(image), inside) if alpha is None else _thin(alpha)
+    before = iou(mask, inside)
+    if before < 0.5:
+        return Fit(1.0, (0.0, 0.0), before, before, "the figure was not found against its background; not registered")
+    if before > 0.9995:
+        return Fit(1.0, (0.0, 0.0), before, before)
+    moving, fixed = gaussian_filter(mask.astype(np.float32), 2.0), gaussian_filter(inside.astype(np.float32), 2.0)
+    height, width = fixed.shape
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    cx, cy = (width - 1) / 2, (height - 1) / 2
+    gy, gx = np.gradient(moving)
+    side = float(max(height, width))
+    scale, tx, ty = 1.0, 0.0, 0.0
+    for turn in range(14):
+        coords = np.stack([cy + scale * (y - cy) + ty, cx + scale * (x - cx) + tx])
+        warped = map_coordinates(moving, coords, order=1, mode="nearest")
+        jx = map_coordinates(gx, coords, order=1, mode="nearest").ravel()
+        jy = map_coordinates(gy, coords, order=1, mode="nearest").ravel()
+        jacobian = np.stack([jx * (x - cx).ravel() / side + jy * (y - cy).ravel() / side, jx, jy], 1)
+        residual = (fixed - warped).ravel()
+        # from coarse to robust: where clothes have the colour of the background the outline is not where it seems
+        trust = 1.0 if turn < 4 else 1 / (1 + (residual / 0.2) ** 2)
+        weighted = jacobian * np.reshape(trust, (-1, 1))
+        step = np.linalg.solve(weighted.T @ jacobian + 1e-6 * np.eye(3), weighted.T @ residual)
+        scale = float(np.clip(scale + step[0] / side, 1 - LIMIT, 1 + LIMIT))
+        tx = float(np.clip(tx + step[1], -LIMIT * side, LIMIT * side))
+        ty = float(np.clip(ty + step[2], -LIMIT * side, LIMIT * side))
+        if turn > 4 and np.abs(step).max() < 1e-3:
+            break
+    coords = np.stack([cy + scale * (y - cy) + ty, cx + scale * (x - cx) + tx])
+    after = iou(map_coordinates(mask.astype(np.float32), coords, order=1, mode="nearest") > 0.5, inside)
+    if after <= before + _WORTH:
+        return Fit(1.0, (0.0, 0.0), before, before)
+    pixels = max(image.shape[:2]) / side
+    return Fit(scale, (tx * pixels, ty * pixels), before, after)

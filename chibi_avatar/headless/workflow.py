@@ -1,0 +1,278 @@
+"""Workflow files: load, change values by name, send local files along, check before queueing."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError, NodeProblem, PromptRejected, WorkflowError
+from .problems import input_specs, options_of, pack_hint, title_of
+from .types import Prompt
+
+MAX_FILE_BYTES = 64 << 20
+FILE_INPUT = ("image_upload", "video_upload", "audio_upload", "file_upload", "model_upload", "upload")
+BUILT_IN = Path(__file__).resolve().parents[2] / "workflows"
+
+
+def find(name: str | Path) -> Path:
+    """A workflow file: a path, or the name of one that comes with this pack (its API twin if there is one).
+
+    Raises :class:`InputError` naming the closest built-in workflows.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    stem = path.name.removesuffix(".json")
+    for candidate in (BUILT_IN / "api" / f"{stem}.json", BUILT_IN / f"{stem}.json"):
+        if candidate.is_file():
+            return candidate
+    names = sorted({found.stem for found in (*BUILT_IN.glob("*.json"), *BUILT_IN.glob("api/*.json"))})
+    close = difflib.get_close_matches(stem, names, n=3, cutoff=0.4) or names
+    raise InputError(
+        reason=f"there is no workflow {str(name)!r}; those that come with the pack: {', '.join(close) or 'none'}",
+        reason_zh=f"没有工作流 {str(name)!r}；本包自带的有：{'、'.join(close) or '无'}",
+    )
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """A workflow file as JSON. Raises :class:`WorkflowError` for anything but a JSON object of at most 64 MB."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise WorkflowError(path=str(path), reason="larger than 64 MB", reason_zh="超过 64 MB")
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(
+            reason=f"cannot read {path}: {error.strerror}", reason_zh=f"无法读取 {path}：{error.strerror}"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise WorkflowError(path=str(path), reason=f"not JSON ({error})", reason_zh=f"不是 JSON（{error}）") from error
+    return checked_format(value, str(path))
+
+
+def checked_format(value: Any, path: str = "workflow") -> dict[str, Any]:
+    """The value itself when it is a canvas or an API workflow; raises :class:`WorkflowError` otherwise."""
+    from .convert import is_canvas
+
+    if is_canvas(value):
+        return value
+    if isinstance(value, dict) and isinstance(value.get("prompt"), dict) and "class_type" not in value:
+        value = value["prompt"]
+    if (
+        isinstance(value, dict)
+        and value
+        and all(
+            isinstance(node, dict)
+            and isinstance(node.get("class_type"), str)
+            and isinstance(node.get("inputs", {}), dict)
+            for node in value.values()
+        )
+    ):
+        return {str(node_id): {**node, "inputs": dict(node.get("inputs", {}))} for node_id, node in value.items()}
+    raise WorkflowError(
+        path=path,
+        reason="neither a canvas workflow (nodes, links) nor API format (node id → class_type, inputs)",
+        reason_zh="既不是画布工作流（nodes、links），也不是 API 格式（节点编号 → class_type、inputs）",
+    )
+
+
+# --- addressing ------------------------------------------------------------------------------------------------------
+
+
+def find_input(prompt: Prompt, address: str, object_info: dict[str, Any] | None = None) -> tuple[str, str]:
+    """``node.input`` → (node id, input name).
+
+    The node is given by its id, its title or its class; a title or class must be the only one of its kind. Raises
+    :class:`InputError` naming what there is.
+    """
+    for cut in range(len(address) - 1, 0, -1):
+        if address[cut] != ".":
+            continue
+        matches = _find_nodes(prompt, address[:cut])
+        name = address[cut + 1 :]
+        fitting = [node_id for node_id in matches if name in _input_names(prompt, node_id, object_info)]
+        if len(fitting) == 1:
+            return fitting[0], name
+        if len(fitting) > 1:
+            listed = ", ".join(f"#{node_id}" for node_id in fitting)
+            raise InputError(
+                reason=f"{address!r} fits several nodes ({listed}); use the node's id: {fitting[0]}.{name}",
+                reason_zh=f"{address!r} 对应多个节点（{listed}）；请用节点编号：{fitting[0]}.{name}",
+            )
+    head, _, name = address.rpartition(".")
+    matches = _find_nodes(prompt, head) if head else []
+    if matches:
+        names = _input_names(prompt, matches[0], object_info)
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
+        raise InputError(
+            reason=f"node {head!r} has no input {name!r}; it has {', '.join(near)}",
+            reason_zh=f"节点 {head!r} 没有输入 {name!r}；可用：{'、'.join(near)}",
+        )
+    titles = list(dict.fromkeys([*prompt, *(title_of(prompt, node_id) for node_id in prompt)]))
+    near = difflib.get_close_matches(head or address, titles, n=5, cutoff=0.3) or titles[:12]
+    raise InputError(
+        reason=f"{address!r}: write node.input=value; the workflow has no node {head or address!r}, nearest: {', '.join(near)}",
+        reason_zh=f"{address!r}：请写成 节点.输入=值；工作流没有节点 {head or address!r}，最接近的有：{'、'.join(near)}",
+    )
+
+
+def _find_nodes(prompt: Prompt, name: str) -> list[str]:
+    if name in prompt:
+        return [name]
+    for key in (lambda n: title_of(prompt, n), lambda n: prompt[n]["class_type"]):
+        found = [node_id for node_id in prompt if key(node_id).strip().lower() == name.strip().lower()]
+        if found:
+            return found
+    return []
+
+
+def _input_names(prompt: Prompt, node_id: str, object_info: dict[str, Any] | None) -> list[str]:
+    node = prompt[node_id]
+    specs = input_specs((object_info or {}).get(node["class_type"], {}))
+    return list(dict.fromkeys([*node["inputs"], *specs]))
+
+
+def set_value(prompt: Prompt, address: str, value: Any, object_info: dict[str, Any] | None = None) -> None:
+    """Set ``node.input`` in place. Text is turned into what the input holds (see :func:`typed`)."""
+    node_id, name = find_input(prompt, address, object_info)
+    spec = input_specs((object_info or {}).get(prompt[node_id]["class_type"], {})).get(name)
+    value = typed(value, spec, address, prompt[node_id]["inputs"].get(name))
+    prompt[node_id]["inputs"][name] = {"__value__": value} if isinstance(value, list) else value
+
+
+def typed(value: Any, spec: tuple[Any, dict[str, Any]] | None, where: str, current: Any = None) -> Any:
+    """A text from a command line or a table as the type that the input takes. Raises :class:`InputError`.
+
+    Without a spec, the type of the current value decides; with neither, JSON literals are read and all else stays text.
+    """
+    if not isinstance(value, str):
+        return value
+    options = options_of(spec)
+    kind = "COMBO" if options is not None else str(spec[0]) if spec else ""
+    if not kind and current is not None and not isinstance(current, (list, dict)):
+        kind = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}[type(current)]
+    text = value.strip()
+    try:
+        if kind == "INT":
+            return int(text, 0) if not text.replace("_", "").isdigit() else int(text)
+        if kind == "FLOAT":
+            return float(text)
+        if kind == "BOOLEAN":
+            return {
+                "true": True,
+                "1": True,
+                "yes": True,
+                "on": True,
+                "false": False,
+                "0": False,
+                "no": False,
+                "off": False,
+            }[text.lower()]
+    except (ValueError, KeyError):
+        names = {
+            "INT": ("a whole number", "整数"),
+            "FLOAT": ("a number", "数字"),
+            "BOOLEAN": ("true or false", "true 或 false"),
+        }
+        english, chinese = names[kind]
+        raise InputError(
+            reason=f"{where} takes {english}, got {value!r}", reason_zh=f"{where} 需要{chinese}，得到 {value!r}"
+        ) from None
+    if kind == "COMBO":
+        return next((option for option in options or [] if str(option) == text), value)
+    if kind == "STRING" or (not kind and not text.startswith(("{", "[", '"'))):
+        return value
+    try:
+        return json.loads(text)
+    except ValueError:
+        return value
+
+
+# --- local files -----------------------------------------------------------------------------------------------------
+
+
+async def upload_files(
+    prompt: Prompt,
+    object_info: dict[str, Any],
+    upload: Callable[[Path], Awaitable[str]],
+    base: Path | None = None,
+    changed: Iterable[tuple[str, str]] = (),
+) -> None:
+    """Upload local files that loader nodes name, and put the server's names in their place.
+
+    A value is a local file when the input takes uploads and the file exists here (relative to ``base``), or when it is
+    written ``@path``, whatever the input. In an input listed in ``changed`` (set by the user) a file that is not there
+    is an error.
+    """
+    own = set(changed)
+    done: dict[Path, str] = {}
+    for node_id, node in prompt.items():
+        specs = input_specs(object_info.get(node["class_type"], {}))
+        for name, value in node["inputs"].items():
+            if not isinstance(value, str) or not value or len(value) > 4096:
+                continue
+            forced = value.startswith("@") and not value.startswith("@@")
+            takes_files = any(specs.get(name, ("", {}))[1].get(flag) for flag in FILE_INPUT)
+            if not forced and not takes_files:
+                continue
+            path = Path(value[1:] if forced else value).expanduser()
+            path = path if path.is_absolute() or base is None else base / path
+            if path.is_file():
+                if path not in done:
+                    done[path] = await upload(path)
+                node["inputs"][name] = done[path]
+            elif forced or ((node_id, name) in own and value not in (options_of(specs.get(name)) or [])):
+                raise InputError(reason=f"there is no file {path}", reason_zh=f"文件 {path} 不存在")
+
+
+# --- checks before queueing ------------------------------------------------------------------------------------------
+
+
+def preflight(prompt: Prompt, object_info: dict[str, Any]) -> list[NodeProblem]:
+    """What the server would refuse one at a time or not at all: every unknown node, every link to nowhere."""
+    found: list[NodeProblem] = []
+    for node_id, node in prompt.items():
+        kind = node["class_type"]
+        if kind not in object_info:
+            found.append(
+                NodeProblem(
+                    node_id,
+                    title_of(prompt, node_id),
+                    kind,
+                    "missing_node_type",
+                    hint_en=pack_hint(kind, "en"),
+                    hint_zh=pack_hint(kind, "zh"),
+                )
+            )
+            continue
+        for name, value in node["inputs"].items():
+            if isinstance(value, list) and not (
+                len(value) == 2
+                and str(value[0]) in prompt
+                and isinstance(value[1], int)
+                and _has_output(prompt[str(value[0])]["class_type"], value[1], object_info)
+            ):
+                found.append(NodeProblem(node_id, title_of(prompt, node_id), kind, "bad_linked_input", name, value))
+    return found
+
+
+def _has_output(kind: str, slot: int, object_info: dict[str, Any]) -> bool:
+    return kind not in object_info or 0 <= slot < len(object_info[kind].get("output") or [])
+
+
+def with_model_hints(error: PromptRejected) -> PromptRejected:
+    """The same error with the ``models download`` line at each missing model that models.yaml knows."""
+    from ..models.manifest import by_filename
+
+    problems = []
+    for problem in error.problems:
+        entry = by_filename(str(problem.received)) if problem.type == "missing_model" else None
+        if entry is not None:
+            command = f"python3 -m chibi_avatar models download {entry.id}"
+            problem = replace(problem, hint_en=f"Get it with: {command}", hint_zh=f"下载命令：{command}")
+        problems.append(problem)
+    return PromptRejected(problems, url=error.values["url"], partial=error.values["partial"])

@@ -1,0 +1,1 @@
+"""Model files: what exists (models.yaml), what this machine has, and how to get the rest."""

@@ -1,0 +1,66 @@
+"""Model families: how each one wants its prompt. One small JSON file a family in ``data/dialects``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from .datafiles import load
+
+FAMILIES = ("sd15", "sdxl", "pony", "illustrious", "noobai", "animagine", "anima", "flux", "qwen", "qwen_zh")
+
+
+class FamilyError(ValueError):
+    """The family is not known. The message lists the known ones."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one model family wants its prompt; see ``data/dialects/*.json``."""
+
+    id: str
+    form: str
+    weights: bool
+    tokenizer: str
+    prefix: tuple[str, ...]
+    subject: tuple[str, ...]
+    rating: tuple[str, ...]
+    suffix: tuple[str, ...]
+    negative: tuple[str, ...]
+    language: str = "en"
+    rating_after: str = "subject"
+    sentence: bool = False
+
+
+@lru_cache(maxsize=1)
+def _aliases() -> dict[str, str]:
+    table = {}
+    for name in FAMILIES:
+        table[name] = name
+        for alias in load(f"dialects/{name}")["aliases"]:
+            table[alias] = name
+    return table
+
+
+def dialect(family: str) -> Dialect:
+    """The dialect of a family or one of its aliases. Raises :class:`FamilyError`."""
+    name = _aliases().get(str(family).strip().lower())
+    if name is None:
+        raise FamilyError(f"unknown model family {str(family)[:40]!r}; choose one of {', '.join(FAMILIES)}")
+    return _read(name)
+
+
+@lru_cache(maxsize=None)
+def _read(name: str) -> Dialect:
+    data = load(f"dialects/{name}")
+    lists = {key: tuple(data[key]) for key in ("prefix", "subject", "rating", "suffix", "negative")}
+    return Dialect(
+        data["id"],
+        data["form"],
+        data["weights"],
+        data["tokenizer"],
+        **lists,
+        language=data.get("language", "en"),
+        rating_after=data.get("rating_after", "subject"),
+        sentence=data.get("sentence", False),
+    )

@@ -1,0 +1,91 @@
+"""Exporting: platform table, texture sizes, files on disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chibi_avatar.avatar.export import export_avatar, write_atomic
+from chibi_avatar.avatar.gltf import read_glb
+from chibi_avatar.avatar.model import Avatar, AvatarError, Texture
+from chibi_avatar.avatar.platforms import PLATFORMS, Figures, problems
+from chibi_avatar.avatar.png import encode_png
+
+SMALL = Figures(7000, 1, 1, 40, 3, 20, ((1024, 1024),), 2_000_000, ("1.0", "0.x"))
+
+
+def test_a_small_avatar_passes_everywhere() -> None:
+    """The table must not frighten people away from platforms that would take their avatar."""
+    assert {key: problems(SMALL, platform) for key, platform in PLATFORMS.items()} == {key: [] for key in PLATFORMS}
+
+
+@pytest.mark.parametrize(
+    ("platform", "change", "reason"),
+    [
+        ("vrchat_pc", {"triangles": 32_001}, "triangles 32,001 > 32,000"),
+        ("vrchat_pc", {"bones": 76}, "bones 76 > 75"),
+        ("vrchat_pc", {"texture_sizes": ((8192, 4096),)}, "texture memory 42.7 MB > 40 MB"),
+        ("vrchat_quest", {"materials": 3}, "materials 3 > 2"),
+        ("vrchat_quest", {"triangles": 15_001}, "triangles 15,001 > 15,000"),
+        ("cluster", {"texture_sizes": ((4096, 4096),)}, "largest texture 4,096 px > 2,048 px"),
+        ("vseeface", {"versions": ("1.0",)}, "needs VRM 0.x"),
+        ("monaverse", {"file_bytes": 8_100_000}, "file 8.1 MB > 8 MB"),
+        ("monaverse", {"versions": ()}, "not a VRM"),
+    ],
+)
+def test_every_limit_is_named(platform: str, change: dict[str, object], reason: str) -> None:
+    """ "Upload failed" on the platform's site says less than the number that is too high."""
+    assert any(reason in line for line in problems(replace(SMALL, **change), PLATFORMS[platform]))  # type: ignore[arg-type]
+
+
+def test_presets_choose_version_and_texture(figure: Avatar) -> None:
+    """Choosing the app must be enough."""
+    large = figure.with_textures([Texture("atlas", np.zeros((2048, 2048, 3), np.uint8))])
+    quest = export_avatar(large, platform="vrchat_quest")
+    assert "reduced from 2048x2048 to 1024x1024" in quest.report
+    assert read_glb(quest.main).document["images"][0]["name"] == "atlas"
+    assert list(export_avatar(figure, platform="vseeface").vrms) == ["0.x"]
+    assert list(export_avatar(figure).vrms) == ["1.0"]
+    assert list(export_avatar(figure, version="both").files()) == [".vrm", ".vrm0.vrm", ".glb", ".atlas.png"]
+    assert export_avatar(figure, version="none").vrms == {}
+    with pytest.raises(AvatarError, match="platform 'roblox'"):
+        export_avatar(figure, platform="roblox")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (7, 5, 3), (64, 33, 4), (2, 300), (700, 700, 3)])
+def test_png_encoding_is_lossless(shape: tuple[int, ...]) -> None:
+    """One wrong byte in a texture is a coloured speck on somebody's face."""
+    from PIL import Image
+
+    pixels = np.random.default_rng(3).integers(0, 256, shape).astype(np.uint8)
+    pixels[: shape[0] // 2] = 90
+    assert np.array_equal(np.asarray(Image.open(BytesIO(encode_png(pixels)))), pixels)
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A half-written avatar over the last good one would be a loss."""
+    target = tmp_path / "avatar.vrm"
+    target.write_bytes(b"good")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(AvatarError, match="No space left on device; nothing was left behind"):
+        write_atomic(str(target), b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["avatar.vrm"]
+    assert target.read_bytes() == b"good"
+
+
+def test_files_are_written_whole(tmp_path: Path) -> None:
+    """New folders are made; an older file of the name is replaced."""
+    target = tmp_path / "a" / "b.glb"
+    write_atomic(str(target), b"one")
+    write_atomic(str(target), b"two")
+    assert target.read_bytes() == b"two" and len(list(target.parent.iterdir())) == 1
