@@ -161,7 +161,7 @@ def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 
-def portrait(avatar: Avatar, size: int = 512) -> np.ndarray | None:
+def portrait(avatar: Avatar, size: int = 384) -> np.ndarray | None:
     """(size, size, 3) uint8: the face on a soft ground, as apps show it in lists; None where there is no head."""
     from .render import render
 
