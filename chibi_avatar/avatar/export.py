@@ -70,6 +70,8 @@ def export_avatar(
         return _export_source(avatar, platform, version)
     limit = PLATFORMS[platform].texture if platform in PLATFORMS else None
     avatar = _fit_textures(avatar, limit, notes)
+    if platform in PLATFORMS and PLATFORMS[platform].one_material:
+        avatar = _one_material(avatar, notes)
     encode = _remembering(encode_texture)
     versions = _versions(avatar, platform, version, notes)
     picture = _square(thumbnail) if thumbnail is not None else None
@@ -152,6 +154,21 @@ def _fit_textures(avatar: Avatar, limit: int | None, notes: list[str]) -> Avatar
                 texture = replace(texture, pixels=resize(texture.pixels, size), encoded=None, mime="image/png")
         textures.append(texture)
     return avatar.with_textures(textures)
+
+
+def _one_material(avatar: Avatar, notes: list[str]) -> Avatar:
+    """The avatar with its materials joined into the first, where one texture and no flip-book face allows it."""
+    first = avatar.materials[0]
+    same = all(
+        m.texture == first.texture and m.alpha_mode == first.alpha_mode and m.color == first.color
+        for m in avatar.materials
+    )
+    if len(avatar.materials) < 2 or not same or any(expression.uv_offset for expression in avatar.expressions):
+        return avatar
+    notes.append(f"note: {len(avatar.materials)} materials were joined into one")
+    joined = replace(first, name="avatar", double_sided=any(m.double_sided for m in avatar.materials))
+    mesh = replace(avatar.mesh, face_material=np.zeros_like(avatar.mesh.face_material))
+    return replace(avatar, mesh=mesh, materials=[joined])
 
 
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
