@@ -85,7 +85,8 @@ def export_avatar(
             atlas = encode_png(pixels) if pixels is not None else b""
     result = Exported(glb, vrms, atlas)
     figures = _figures(avatar, len(result.main), tuple(versions))
-    result.report = "\n".join([*_summary(avatar, figures, licence), *notes, "platforms:", *table(figures)])
+    lines = [*_summary(avatar, figures, licence), *describe(avatar).splitlines()[1:], *notes]
+    result.report = "\n".join([*lines, "platforms:", *table(figures)])
     return result
 
 
