@@ -20,6 +20,7 @@ from .registration import Fit, fit
 from .surface import SurfaceGraph
 from .texels import TexelBuffer, mesh_digest, texel_gbuffer
 from .visibility import ViewTexels, exposed, see
+from .workers import each, single_threaded
 
 __all__ = ["BakeOptions", "BakeResult", "TexelBuffer", "bake", "texel_gbuffer"]
 
@@ -82,6 +83,7 @@ def split_views(images: np.ndarray, views: Views, what: str = "views") -> list[n
     return list(images)
 
 
+@single_threaded
 def bake(
     avatar: Avatar,
     images: np.ndarray,
@@ -109,25 +111,23 @@ def bake(
     graph = _graph(avatar)
     _warn_overlap(avatar, keep, texels, notes)
 
-    fits: list[Fit] = []
-    seen: list[ViewTexels] = []
-    tensors: list[torch.Tensor] = []
-    colors: list[torch.Tensor] = []
-    for number, (camera, picture, alpha) in enumerate(zip(views.cameras, pictures, alphas, strict=True)):
-        height, width = picture.shape[:2]
-        view = see(avatar, texels, camera.resized(width, height), options.size)
+    sized = [camera.resized(p.shape[1], p.shape[0]) for camera, p in zip(views.cameras, pictures, strict=True)]
+
+    def prepare(item: tuple[ViewTexels, np.ndarray, np.ndarray | None]) -> tuple[Fit, ViewTexels, torch.Tensor, torch.Tensor]:
+        view, picture, alpha = item
         guess = fit(view.mask, picture, alpha)
-        if guess.note:
-            notes.append(f"view {number + 1} ({camera.name or round(camera.azimuth)}): {guess.note}")
         if not options.register:
             guess = replace(guess, scale=1.0, shift=(0.0, 0.0), iou=guess.iou_before)
         tensor = torch.as_tensor(np.ascontiguousarray(picture, np.float32), device=device)
         if alpha is not None:
             view = _masked(view, alpha, guess)
-        fits.append(guess)
-        seen.append(view)
-        tensors.append(tensor)
-        colors.append(sample_view(tensor, view, guess.scale, guess.shift))
+        return guess, view, tensor, sample_view(tensor, view, guess.scale, guess.shift)
+
+    prepared = each(prepare, zip(see(avatar, texels, sized), pictures, alphas, strict=True))
+    fits, seen, tensors, colors = (list(column) for column in zip(*prepared, strict=True))
+    for number, (camera, guess) in enumerate(zip(views.cameras, fits, strict=True)):
+        if guess.note:
+            notes.append(f"view {number + 1} ({camera.name or round(camera.azimuth)}): {guess.note}")
 
     gains, offsets = np.ones((len(seen), 3)), np.zeros((len(seen), 3))
     samples, weights = comparison(texels, seen, colors)
@@ -142,7 +142,8 @@ def bake(
             [np.clip(s * g + o, 0, 1) for s, g, o in zip(samples, gains, offsets, strict=True)], weights
         )
     color, covered = blend(texels, graph, seen, colors, gap)
-    del colors
+    colors.clear()
+    del prepared
     paint = _paint(avatar, texels)
     if options.strength < 1:
         color[covered] = torch.lerp(paint[covered], color[covered], float(options.strength))
@@ -160,10 +161,7 @@ def bake(
     old = textures[avatar.atlas]
     textures[avatar.atlas] = Texture(old.name, _with_alpha(result, old))
     baked = avatar.with_textures(textures)
-    error = [
-        _rerender(atlas, view, tensor, guess, gain, offset)
-        for view, tensor, guess, gain, offset in zip(seen, tensors, fits, gains, offsets, strict=True)
-    ]
+    error = each(lambda item: _rerender(atlas, *item), zip(seen, tensors, fits, gains, offsets, strict=True))
     smooth = result.astype(np.float32) / 255
     report = _report(avatar, texels, views, fits, seen, error, covered, mirrored, filled, way, (first_gap, gap), gains, offsets)
     delta = seam_delta_e(smooth, first, second)

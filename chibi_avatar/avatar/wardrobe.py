@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ..character import Character, Color
 from . import base
+
+T = TypeVar("T")
 
 WHITE, CREAM, BLACK, NAVY = "#fbfaf7", "#fff4e3", "#3a3640", "#3a4a7c"
 RED, BROWN, GOLD, GREY = "#d9455b", "#7a4b3a", "#f0c35a", "#8d93a3"
@@ -154,8 +157,8 @@ TAILS = {
 }
 
 
-def nearest(table: Mapping[str, str], kind: str | None) -> str | None:
-    """The piece whose key is the longest one found in ``kind``; None if none is."""
+def nearest(table: Mapping[str, T], kind: str | None) -> T | None:
+    """The entry whose key is the longest one found in ``kind``; None if none is."""
     if not kind or kind == "none":
         return None
     if kind in table:

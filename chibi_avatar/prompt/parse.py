@@ -22,6 +22,7 @@ _HAIR_ADJ = {
 }  # fmt: skip
 _DROPPABLE = frozenset(WORN) - {"top", "bottom"}
 _HEADS = {"hair": "hair.color", "eyes": "eyes.color", "eye": "eyes.color", "eye_left": "eyes.color", "eye_right": "eyes.color", "skin": "skin.color"}
+_EVERYDAY = frozenset(("很", "好", "老", "太", "挺", "真的很", "so", "really", "too"))
 _SUBJECT_PRONOUNS = frozenset(("she", "her", "he", "him", "his", "她", "他"))
 
 
@@ -284,6 +285,9 @@ class Reader:
         self.book.span(start, end, "unknown", text)
         if piece.latin and self.neg is None and any(c.isalpha() for c in text):
             self.book.extra(text, start, end)
+            for first, last, weight in self.weight_at:
+                if first <= start < last:
+                    self.book.person.weights[f"extra:{' '.join(text.split())}"] = weight
         return j - i + 1
 
     def compounds(self, body: list[Piece], i: int) -> bool:
@@ -392,8 +396,9 @@ class Reader:
     def on_adj(self, piece: Piece, meaning: Meaning, body, i) -> None:
         self.adjectives.append((meaning.value, piece))
 
-    def on_very(self, piece: Piece, meaning, body, i) -> None:
-        self.intensity = 1.2
+    def on_very(self, piece: Piece, meaning: Meaning, body, i) -> None:
+        if meaning.value not in _EVERYDAY:
+            self.intensity = 1.2
 
     def on_slight(self, piece: Piece, meaning, body, i) -> None:
         self.intensity = 0.85
@@ -958,7 +963,10 @@ def parse(text: str) -> Parse:
             result.subjects = max(result.subjects, int(count.value))
     if result.subjects == 1:
         result.subjects = _subjects(pieces)
-    Reader(result, pieces, [(r.start, r.end, r.weight) for r in found if r.inner.strip()]).read()
+    plain = [r for r in found if r.inner.strip()]
+    for region in plain:
+        result.notes.append(f"emphasis {region.weight:g} at {region.start}-{region.end}")
+    Reader(result, pieces, [(r.start, r.end, r.weight) for r in plain]).read()
     result.spans.sort()
     return result
 

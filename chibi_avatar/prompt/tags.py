@@ -116,18 +116,22 @@ def eye_tags(values: Mapping[str, object]) -> list[tuple[str, str]]:
     return out
 
 
-def character_tags(character: Character, weights: Mapping[str, float] | None = None) -> list[Tag]:
-    """Every set field as tags, in the order of :data:`GROUPS`. Default-filled fields are not said."""
+def character_tags(
+    character: Character, weights: Mapping[str, float] | None = None, hidden: frozenset[str] = frozenset()
+) -> list[Tag]:
+    """Every set field as tags, in the order of :data:`GROUPS`. Default-filled and hidden fields are not said."""
     weights = weights or {}
-    values = {
-        path: value for path, value in character.items() if (character.evidence(path) or 0) and character.evidence(path).source != "default"
-    }
+    values = {}
+    for path, value in character.items():
+        evidence = character.evidence(path)
+        if path not in hidden and (evidence is None or evidence.source != "default"):
+            values[path] = value
     tags: list[Tag] = []
 
     def add(text: str, group: str, path: str) -> None:
         for part in text.split(", "):
             if part:
-                tags.append(Tag(part, group, path, weights.get(path, 1.0)))
+                tags.append(Tag(part, group, path, weights.get(f"extra:{part}" if path == "extra" else path, 1.0)))
 
     presentation = values.get("presentation")
     add(_COUNT.get(str(presentation), "1other") if presentation else "", "subject", "presentation")

@@ -15,7 +15,8 @@ _CHANCE = {
     "hair.ahoge": 0.12, "face.freckles": 0.1, "face.mole": 0.08, "face.fang": 0.1, "face.blush": 0.6, "hair_ornament.kind": 0.35,
     "earrings.kind": 0.12, "neck.kind": 0.25, "outer.kind": 0.25, "legwear.kind": 0.4, "gloves.kind": 0.08, "belt.kind": 0.06,
     "held.kind": 0.2, "mask.kind": 0.03, "hair.texture": 0.3, "brows.style": 0.2, "hair.coloring": 0.1, "eyes.color_right": 0.04,
-    "species": 0.0, "face.marking": 0.04, "pose.name": 0.7,
+    "glasses.kind": 0.22, "hat.kind": 0.25, "animal_ears.kind": 0.16, "horns.kind": 0.03, "halo.kind": 0.03, "wings.kind": 0.05,
+    "tail.kind": 0.6, "headphones.kind": 0.06, "bag.kind": 0.1, "face.shape": 0.3, "eyes.style": 0.5, "face.marking": 0.04, "pose.name": 0.7,
 }  # fmt: skip
 _SIMPLE = (
     "presentation", "hair.style", "hair.bangs", "hair.texture", "hair.ahoge", "eyes.style", "brows.style", "face.shape", "face.freckles",
@@ -34,7 +35,7 @@ DRAWABLE = (*_SIMPLE, *_DRAWN_COLORS, *_CLOTHES, "skin.color")
 
 
 def _draw_kind(seed: int, path: str) -> Any:
-    entries = [item for item in lexicon().entries.get(path, {}).values() if item.rarity > 0]
+    entries = [item for item in lexicon().entries.get(path, {}).values() if item.rarity > 0 and item.id != "none"]
     if path == "presentation":
         return pick(seed, path, ("feminine", "masculine", "androgynous"), (5.0, 4.0, 1.0))
     found = pick(seed, path, entries, [item.rarity for item in entries])
@@ -47,7 +48,7 @@ def _draw_color(seed: int, path: str) -> Any:
     for word in words:
         weight = word.rarity
         if path == "hair.color":
-            weight *= 0.0 if word.implies == "" and word.family == "beige" else 1.0
+            weight *= 0.0 if word.family == "beige" or word.id == "gold" else 1.0
             weight *= 2.0 if word.implies else 1.0
         elif path.startswith("eyes"):
             weight *= 0.15 if word.family in ("white", "beige", "rainbow") else 1.0
@@ -79,7 +80,8 @@ def draw(character: Character, seed: int, variety: float = 1.0, locks: Iterable[
         names, weights = zip(*_NATURAL_SKIN, strict=True)
         drawn["skin.color"] = lexicon().tones[pick(seed, "skin.color", names, weights)]
     if not any(path in character for path in _CLOTHES) and all(free(path) for path in ("outfit.kind",)):
-        kind = pick(seed, "clothes", ("outfit", "separates", "dress"), (5.0, 4.0, 1.5))
+        masculine = {**character, **drawn}.get("presentation") == "masculine"
+        kind = pick(seed, "clothes", ("outfit", "separates", "dress"), (5.0, 4.0, 0.0 if masculine else 1.5))
         for path in {"outfit": ("outfit.kind",), "separates": ("top.kind", "bottom.kind"), "dress": ("dress.kind",)}[kind]:
             if path not in keep:
                 drawn[path] = _draw_kind(seed, path)
@@ -107,13 +109,16 @@ _COLORED = frozenset(
 def _settled(character: Character, drawn: dict[str, Any]) -> Character:
     """Small agreements between drawn fields: tails go with ears, no beard of flowers; drawn fields give way, chosen ones do not."""
     changes: dict[str, Any] = {}
-    if "tail.kind" in drawn and drawn["tail.kind"] != "none" and character.get("animal_ears.kind", "none") == "none":
-        changes["tail.kind"] = "none"
+    if "tail.kind" in drawn:
+        tail = str(character.get("animal_ears.kind", "none")).replace("_ears", "_tail")
+        changes["tail.kind"] = tail if tail in lexicon().entries["tail.kind"] and tail != "none" else None
+    if character.get("presentation") == "masculine" and "skirt" in str(drawn.get("bottom.kind")):
+        changes["bottom.kind"] = "pants"
     if "eyes.color_right" in drawn and family_of(drawn["eyes.color_right"]) == family_of(character.get("eyes.color", drawn["eyes.color_right"])):
         changes["eyes.color_right"] = None
     if not changes:
         return character
-    values = {**character, **changes}
+    values: dict[str, Any] = {**character, **changes}
     return Character(
         {path: value for path, value in values.items() if value is not None},
         {path: character.evidence(path) for path in character if values.get(path) is not None},

@@ -68,7 +68,7 @@ def _sequence(text: str, i: int, depth: int, top: bool) -> tuple[Sequence_, int]
     while i < len(text):
         char = text[i]
         if char == "\\" and i + 1 < len(text) and text[i + 1] in "{}|":
-            buffer.append(text[i : i + 2] if top else text[i : i + 2])
+            buffer.append(text[i : i + 2])
             i += 2
         elif char == "{":
             flush()
@@ -96,7 +96,7 @@ def _variant(text: str, start: int, depth: int) -> tuple[Variant, int]:
         if bound.group(1):
             low = high = int(bound.group(1))
         else:
-            low, high = int(bound.group(2) or 0), int(bound.group(3) or 999)
+            low, high = int(bound.group(2) or 1), int(bound.group(3) or 999)
         i = bound.end()
         end = text.find("$$", i)
         stop = min((k for k in (text.find("|", i), text.find("}", i), text.find("{", i)) if k >= 0), default=len(text))
@@ -108,6 +108,8 @@ def _variant(text: str, start: int, depth: int) -> tuple[Variant, int]:
         match = _WEIGHT.match(text, i)
         if match:
             weight, i = float(match.group(1)), match.end()
+        while i < len(text) and text[i] == " ":
+            i += 1
         sequence, i = _sequence(text, i, depth, top=False)
         options.append((weight, sequence))
         if i >= len(text):

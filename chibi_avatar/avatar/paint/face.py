@@ -76,20 +76,32 @@ def paint(character: Character, w, has_hair: bool, look: Look) -> np.ndarray:
 
 # ------------------------------------------------------------------ eyes
 
-_STYLES = {  # width, height, tilt (outer corner up), roundness exponent
-    "round": (1.0, 1.0, 0.00, 2.3),
-    "big": (1.06, 1.05, 0.00, 2.4),
-    "almond": (1.06, 0.86, 0.05, 2.1),
-    "cat": (1.06, 0.92, 0.10, 2.1),
-    "sharp": (1.06, 0.80, 0.11, 2.0),
-    "upturned": (1.04, 0.92, 0.10, 2.2),
-    "tsurime": (1.04, 0.92, 0.10, 2.2),
-    "droopy": (1.02, 0.95, -0.09, 2.3),
-    "tareme": (1.02, 0.95, -0.09, 2.3),
-    "downturned": (1.02, 0.95, -0.09, 2.3),
-    "narrow": (1.05, 0.66, 0.05, 2.1),
-    "sleepy": (1.02, 0.98, -0.04, 2.3),
-    "half_closed": (1.02, 0.98, 0.00, 2.3),
+_STYLES = {  # width, tilt (outer corner up), roundness exponent; the height is geometry (:data:`EYE_HEIGHT`)
+    "round": (1.0, 0.00, 2.3),
+    "big": (1.06, 0.00, 2.4),
+    "almond": (1.06, 0.05, 2.1),
+    "cat": (1.06, 0.10, 2.1),
+    "sharp": (1.06, 0.11, 2.0),
+    "upturned": (1.04, 0.10, 2.2),
+    "tsurime": (1.04, 0.10, 2.2),
+    "droopy": (1.02, -0.09, 2.3),
+    "tareme": (1.02, -0.09, 2.3),
+    "downturned": (1.02, -0.09, 2.3),
+    "narrow": (1.05, 0.05, 2.1),
+    "sleepy": (1.02, -0.04, 2.3),
+    "half_closed": (1.02, 0.00, 2.3),
+}
+EYE_HEIGHT = {
+    "big": 1.06,
+    "almond": 0.86,
+    "cat": 0.92,
+    "sharp": 0.80,
+    "upturned": 0.92,
+    "tsurime": 0.92,
+    "droopy": 0.95,
+    "tareme": 0.95,
+    "downturned": 0.95,
+    "narrow": 0.66,
 }
 
 
@@ -99,13 +111,11 @@ def _eye(
     area = c.box(side * EYE_X - 0.20, side * EYE_X + 0.20, EYE_Y - 0.20, EYE_Y + 0.23)
     if style.startswith("dot"):
         return _dot_eye(c, area, side, iris, lash)
-    wide, tall, tilt, power = _STYLES.get(next((k for k in _STYLES if style.startswith(k)), "round"))
-    if presentation == "masculine":
-        wide, tall = wide * 0.98, tall * 0.92
+    wide, tilt, power = _STYLES.get(next((k for k in _STYLES if style.startswith(k)), "round"))
     aa = 1.2 * c.pixel / EYE_W
     dx = c.x[area] - side * EYE_X
     u = dx * side / (EYE_W * wide)  # outwards positive
-    v = (c.y[area] - EYE_Y + 0.006 - tilt * u * EYE_W) / (EYE_H * tall)
+    v = (c.y[area] - EYE_Y + 0.006 - tilt * u * EYE_W) / EYE_H
     lid = 0.30 if style.startswith(("sleepy", "half")) else 2.0
     r = (np.abs(u) ** power + np.abs(v * np.where(v < 0, 0.99, 1.0)) ** power) ** (1 / power)
     inside = step(1 + aa, 1 - aa, r) * step(lid + aa, lid - aa, v)

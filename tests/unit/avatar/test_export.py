@@ -58,7 +58,7 @@ def test_presets_choose_version_and_texture(figure: Avatar) -> None:
         export_avatar(figure, platform="roblox")
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 3), (7, 5, 3), (64, 33, 4), (2, 300), (700, 700, 3)])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (900, 800, 3), (7, 5, 3), (64, 33, 4), (2, 300), (700, 700, 3)])
 def test_png_encoding_is_lossless(shape: tuple[int, ...]) -> None:
     """One wrong byte in a texture is a coloured speck on somebody's face."""
     from PIL import Image

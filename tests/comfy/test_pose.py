@@ -1,0 +1,1 @@
+"""Pose nodes in a real ComfyUI server."""
