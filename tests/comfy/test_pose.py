@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import subprocess
+import sys
 import urllib.request
 
 import numpy as np
@@ -159,6 +162,26 @@ def test_a_missing_detector_says_which_file_where_and_how(server, detector):
     """Without the file the node cannot work; the message must be enough to fix that."""
     said = failure(server, photo_prompt("nobody.png", detector="dwpose"))
     assert "dw-ll_ucoco_384.onnx" in said or "rtmlib" in said
+
+
+@pytest.fixture(scope="module")
+def random_sd15(server, comfyui_path, root, tmp_path_factory):
+    """A checkpoint and ControlNet of the full SD 1.5 architecture with random weights, in the server's folders."""
+    from chibi_testing.random_sd15 import RandomModels
+
+    made = tmp_path_factory.mktemp("random_sd15")
+    script = root / "tests" / "support" / "random_sd15.py"
+    subprocess.run([sys.executable, str(script), str(comfyui_path), str(made)], check=True, timeout=300)
+    names = RandomModels()
+    targets = []
+    for folder, name in (("checkpoints", names.checkpoint), ("controlnet", names.controlnet)):
+        target = server.base / "models" / folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(made / name, target)
+        targets.append(target)
+    yield names
+    for target in targets:
+        target.unlink()
 
 
 def test_core_controlnet_takes_the_drawn_map(server, random_sd15):
