@@ -33,7 +33,7 @@ class Wild:
 
 @dataclass(frozen=True)
 class Variant:
-    options: tuple[tuple[float, "Sequence_"], ...]
+    options: tuple[tuple[float, Sequence_], ...]
     low: int = 1
     high: int = 1
     joiner: str = ","
@@ -165,7 +165,9 @@ class Expander:
     def _wild(self, part: Wild, seed: int, here: str, depth: int) -> str:
         lines = self.lines(part.name)
         if not lines or depth >= MAX_DEPTH:
-            self.notes.append(f"wildcards: __{part.name}__ " + ("nests too deep" if lines else "is not known") + "; left as it is")
+            self.notes.append(
+                f"wildcards: __{part.name}__ " + ("nests too deep" if lines else "is not known") + "; left as it is"
+            )
             return f"__{part.name}__"
         weights = []
         texts = []
@@ -232,5 +234,7 @@ class Expander:
             low, high = sorted((min(part.low, len(options)), min(part.high, len(options))))
             for count in range(low, high + 1):
                 for combination in itertools.permutations(options, count):
-                    for pieces in itertools.product(*(list(self._all(sequence, depth + 1)) for _, sequence in combination)):
+                    for pieces in itertools.product(
+                        *(list(self._all(sequence, depth + 1)) for _, sequence in combination)
+                    ):
                         yield part.joiner.join(pieces)
