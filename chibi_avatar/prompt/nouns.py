@@ -27,7 +27,7 @@ class Nouns:
     hetero: bool
     explicit_subject: bool
     markers: int
-    weight_at: list[tuple[int, int, float]]
+    weight_at: list[tuple[int, int, float, str]]
 
     def reset_clause(self) -> None:
         self.nouns: list[Noun] = []
@@ -267,7 +267,7 @@ class Nouns:
         self.intensity = 1.0
 
     def weight(self, noun: Noun) -> float:
-        for start, end, weight in self.weight_at:
+        for start, end, weight, _ in self.weight_at:
             if start <= noun.start < end:
                 return weight
         return self.intensity

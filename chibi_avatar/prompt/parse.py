@@ -6,6 +6,8 @@ follows (``eyes blue``, ``裙子是白色的``). A refusal (``no``, ``不要``) 
 
 from __future__ import annotations
 
+import re
+
 from ..character import FIELDS
 from .choices import Choices
 from .facts import Notebook, Noun, Parse, Span, color_path, is_garment, literal
@@ -31,7 +33,7 @@ _SUBJECT_PRONOUNS = frozenset(("she", "her", "he", "him", "his", "她", "他"))
 class Reader(Choices, Nouns):
     """One pass over the pieces of a description."""
 
-    def __init__(self, parse: Parse, pieces: list[Piece], weight_at: list[tuple[int, int, float]]) -> None:
+    def __init__(self, parse: Parse, pieces: list[Piece], weight_at: list[tuple[int, int, float, str]]) -> None:
         self.book = Notebook(parse)
         self.parse = parse
         self.pieces = pieces
@@ -160,10 +162,11 @@ class Reader(Choices, Nouns):
             self.neg_count += 1
         self.book.span(start, end, "unknown", text)
         if piece.latin and self.neg is None and any(c.isalpha() for c in text):
-            self.book.extra(text, start, end)
-            for first, last, weight in self.weight_at:
+            for first, last, weight, inner in self.weight_at:
                 if first <= start < last:
+                    text = inner if "," not in inner else text
                     self.book.person.weights[f"extra:{' '.join(text.split())}"] = weight
+            self.book.extra(text, start, end)
         return j - i + 1
 
     def compounds(self, body: list[Piece], i: int) -> bool:
@@ -562,9 +565,14 @@ def parse(text: str) -> Parse:
     plain = [r for r in found if r.inner.strip()]
     for region in plain:
         result.notes.append(f"emphasis {region.weight:g} at {region.start}-{region.end}")
-    Reader(result, pieces, [(r.start, r.end, r.weight) for r in plain]).read()
+    Reader(result, pieces, [(r.start, r.end, r.weight, _bare(r.inner)) for r in plain]).read()
     result.spans.sort()
     return result
+
+
+def _bare(inner: str) -> str:
+    """A bracket's text without inner brackets and weight."""
+    return re.sub(r":\s*-?[\d.]+\s*$", "", inner.strip("()[] ")).strip()
 
 
 def _subjects(pieces: list[Piece]) -> int:

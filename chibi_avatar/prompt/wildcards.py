@@ -198,8 +198,10 @@ class Expander:
                 weights = [1.0] * len(left)
             index, (_, sequence) = pick(seed, f"pick {here} {step}", left, weights)
             left = [item for item in left if item[0] != index]
-            chosen.append(self._expand(sequence, seed, f"{here}.{index}", depth + 1))
-        return part.joiner.join(chosen)
+            text = self._expand(sequence, seed, f"{here}.{index}", depth + 1)
+            if text not in chosen:
+                chosen.append(text)
+        return part.joiner.join(text for text in chosen if text)
 
     def _pool(self, part: Variant) -> list[tuple[float, Sequence_]]:
         """``{2$$__colour__}`` chooses among the wildcard's lines."""
@@ -237,4 +239,5 @@ class Expander:
                     for pieces in itertools.product(
                         *(list(self._all(sequence, depth + 1)) for _, sequence in combination)
                     ):
-                        yield part.joiner.join(pieces)
+                        if len(set(pieces)) == len(pieces):
+                            yield part.joiner.join(piece for piece in pieces if piece)
