@@ -29,7 +29,7 @@ def diffusers_unet(family: str, narrow: int = 1):
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         transformer_layers_per_block=[1, 2, 10],
-        attention_head_dim=[width // narrow // 32 for width in (320, 640, 1280)],
+        attention_head_dim=[width // narrow // 64 for width in (320, 640, 1280)],
         cross_attention_dim=2048,
         addition_embed_type="text_time",
         addition_time_embed_dim=256,
@@ -56,7 +56,7 @@ def comfy_model(unet, family: str, narrow: int = 1):
         spec = comfy.supported_models.SD15(config)
         base = comfy.model_base.BaseModel
     else:
-        config.update(channel_mult=(1, 2, 4), num_head_channels=32, transformer_depth=[0, 0, 2, 2, 10, 10], transformer_depth_middle=10)
+        config.update(channel_mult=(1, 2, 4), num_head_channels=64, transformer_depth=[0, 0, 2, 2, 10, 10], transformer_depth_middle=10)
         config.update(transformer_depth_output=[0, 0, 0, 2, 2, 2, 10, 10, 10], adm_in_channels=2816, num_classes="sequential")
         config.update(use_linear_in_transformer=True, use_temporal_attention=False)
         spec = comfy.supported_models.SDXL(config)
