@@ -269,7 +269,7 @@ def _beard(character: Character, c: _Canvas, look: Look, skin: np.ndarray) -> No
         edge = 0.10 + 0.75 * np.maximum(np.abs(x) - 0.10, 0) + 0.010 * np.cos(x * 60)
         amount = np.maximum(amount, step(edge + 0.006, edge - 0.006, y))
     if "goatee" in kind:
-        amount = np.maximum(amount, step(1.05, 0.95, np.hypot(x / 0.075, (y - 0.070) / 0.062)))
+        amount = np.maximum(amount, step(1.05, 0.95, np.hypot(x / 0.090, (y - 0.042) / 0.036)))
     if any(k in kind for k in ("moustache", "mustache", "full", "beard")) and "stubble" not in kind:
         line = 0.262 - 0.55 * np.maximum(np.abs(x) - 0.01, 0) ** 1.1
         amount = np.maximum(amount, step(0.020, 0.014, np.abs(y - line)) * (np.abs(x) < 0.105))
