@@ -27,12 +27,26 @@ class ChibiAvatarRender(io.ComfyNode):
                 ChibiAvatar.Input("avatar", tooltip="The avatar to draw."),
                 io.Combo.Input(
                     "view",
-                    options=["three_quarter", "front", "left", "right", "back", "back_three_quarter", "face", "pose", "turntable"],
+                    options=[
+                        "three_quarter",
+                        "front",
+                        "left",
+                        "right",
+                        "back",
+                        "back_three_quarter",
+                        "face",
+                        "pose",
+                        "turntable",
+                    ],
                     default="three_quarter",
                     tooltip="Where to look from. Pose looks from where the pose was seen; turntable draws a batch of pictures all around.",
                 ),
-                io.Int.Input("width", default=1024, min=64, max=4096, step=8, tooltip="Width of the picture in pixels."),
-                io.Int.Input("height", default=1024, min=64, max=4096, step=8, tooltip="Height of the picture in pixels."),
+                io.Int.Input(
+                    "width", default=1024, min=64, max=4096, step=8, tooltip="Width of the picture in pixels."
+                ),
+                io.Int.Input(
+                    "height", default=1024, min=64, max=4096, step=8, tooltip="Height of the picture in pixels."
+                ),
                 io.Combo.Input(
                     "background",
                     options=BACKGROUNDS,
@@ -44,7 +58,9 @@ class ChibiAvatarRender(io.ComfyNode):
                     default="",
                     tooltip="Facial expression, such as happy, blink, aa or neutral. Empty shows the Character's own.",
                 ),
-                io.Boolean.Input("outline", default=True, tooltip="Draw outlines in a darker, richer version of each colour."),
+                io.Boolean.Input(
+                    "outline", default=True, tooltip="Draw outlines in a darker, richer version of each colour."
+                ),
                 io.Int.Input(
                     "frames",
                     default=8,
@@ -54,12 +70,16 @@ class ChibiAvatarRender(io.ComfyNode):
                     advanced=True,
                 ),
                 PoseKeypoint.Input(
-                    "pose", optional=True, tooltip="Pose the avatar like the first person of these keypoints. Without it, the avatar stands."
+                    "pose",
+                    optional=True,
+                    tooltip="Pose the avatar like the first person of these keypoints. Without it, the avatar stands.",
                 ),
                 io.Load3DCamera.Input("camera", optional=True, tooltip="A ComfyUI 3D camera; it replaces the view."),
             ],
             outputs=[
-                io.Image.Output("image", display_name="image", tooltip="The picture, or one picture per turntable step."),
+                io.Image.Output(
+                    "image", display_name="image", tooltip="The picture, or one picture per turntable step."
+                ),
                 io.Mask.Output("mask", display_name="mask", tooltip="Coverage of the figure: 1 inside, 0 outside."),
             ],
         )
@@ -103,9 +123,21 @@ class ChibiAvatarGuides(io.ComfyNode):
             category=CATEGORY,
             description="Pictures of the avatar that tell a sampler what to draw: depth, normal, OpenPose, line art, mask, paint and "
             "parts, from exactly the cameras that Chibi Texture Bake looks through.",
-            search_aliases=["controlnet guides", "depth map", "normal map", "openpose", "lineart", "multiview", "turnaround", "引导图"],
+            search_aliases=[
+                "controlnet guides",
+                "depth map",
+                "normal map",
+                "openpose",
+                "lineart",
+                "multiview",
+                "turnaround",
+                "引导图",
+            ],
             inputs=[
-                ChibiAvatar.Input("avatar", tooltip="The avatar to draw guides of. It is drawn in its rest pose, as the bake needs it."),
+                ChibiAvatar.Input(
+                    "avatar",
+                    tooltip="The avatar to draw guides of. It is drawn in its rest pose, as the bake needs it.",
+                ),
                 io.Combo.Input(
                     "view_set",
                     options=["sides4", "front", "front_back", "sides6", "three_quarter"],
@@ -137,21 +169,43 @@ class ChibiAvatarGuides(io.ComfyNode):
                     tooltip="Vertical field of view in degrees. 0 is orthographic, which bakes with the least distortion.",
                     advanced=True,
                 ),
-                io.Load3DCamera.Input("camera", optional=True, tooltip="A ComfyUI 3D camera; its one view replaces the view set."),
+                io.Load3DCamera.Input(
+                    "camera", optional=True, tooltip="A ComfyUI 3D camera; its one view replaces the view set."
+                ),
             ],
             outputs=[
-                io.Image.Output("depth", display_name="depth", tooltip="Inverse depth, near is white; one scale for all views."),
+                io.Image.Output(
+                    "depth", display_name="depth", tooltip="Inverse depth, near is white; one scale for all views."
+                ),
                 io.Image.Output(
                     "normal",
                     display_name="normal",
                     tooltip="View-space normals as ControlNet 1.1 wants them: blue is front, red is left, green is top.",
                 ),
-                io.Image.Output("pose", display_name="pose", tooltip="OpenPose skeleton drawn from the avatar's own bones."),
-                io.Image.Output("line", display_name="line", tooltip="Line art, white on black: outlines, folds and painted edges."),
-                io.Mask.Output("mask", display_name="mask", tooltip="1 on the figure, 0 outside: the very pixels that the bake will use."),
-                io.Image.Output("paint", display_name="paint", tooltip="The avatar's own colours without light, on white: a start for img2img."),
-                ChibiViews.Output("views", display_name="views", tooltip="The cameras. Connect them to Chibi Texture Bake."),
-                io.Image.Output("parts", display_name="parts", tooltip="One flat colour per part: face, hair, body, outfit, accessories."),
+                io.Image.Output(
+                    "pose", display_name="pose", tooltip="OpenPose skeleton drawn from the avatar's own bones."
+                ),
+                io.Image.Output(
+                    "line", display_name="line", tooltip="Line art, white on black: outlines, folds and painted edges."
+                ),
+                io.Mask.Output(
+                    "mask",
+                    display_name="mask",
+                    tooltip="1 on the figure, 0 outside: the very pixels that the bake will use.",
+                ),
+                io.Image.Output(
+                    "paint",
+                    display_name="paint",
+                    tooltip="The avatar's own colours without light, on white: a start for img2img.",
+                ),
+                ChibiViews.Output(
+                    "views", display_name="views", tooltip="The cameras. Connect them to Chibi Texture Bake."
+                ),
+                io.Image.Output(
+                    "parts",
+                    display_name="parts",
+                    tooltip="One flat colour per part: face, hair, body, outfit, accessories.",
+                ),
             ],
         )
 
@@ -187,9 +241,18 @@ class ChibiTextureBake(io.ComfyNode):
             category=CATEGORY,
             description="Project drawn views onto the avatar's texture, on the CPU with nothing to compile: fits each picture to its "
             "silhouette, matches colours, blends, fills what no view saw, closes seams and pads for mipmaps.",
-            search_aliases=["texture projection", "bake views", "multiview texture", "project texture", "retexture", "贴图烘焙"],
+            search_aliases=[
+                "texture projection",
+                "bake views",
+                "multiview texture",
+                "project texture",
+                "retexture",
+                "贴图烘焙",
+            ],
             inputs=[
-                ChibiAvatar.Input("avatar", tooltip="The avatar whose texture is painted. The original is not changed."),
+                ChibiAvatar.Input(
+                    "avatar", tooltip="The avatar whose texture is painted. The original is not changed."
+                ),
                 io.Image.Input(
                     "images",
                     tooltip="The drawn views, in the order of the guides: a batch, or one sheet. Any resolution, same shape as the guides.",
@@ -240,9 +303,15 @@ class ChibiTextureBake(io.ComfyNode):
                 ),
             ],
             outputs=[
-                ChibiAvatar.Output("avatar", display_name="avatar", tooltip="The avatar with the new texture, ready to render or export."),
+                ChibiAvatar.Output(
+                    "avatar",
+                    display_name="avatar",
+                    tooltip="The avatar with the new texture, ready to render or export.",
+                ),
                 io.Image.Output("atlas", display_name="atlas", tooltip="The new texture."),
-                io.Mask.Output("coverage", display_name="coverage", tooltip="1 on texels that a view painted; the rest was filled."),
+                io.Mask.Output(
+                    "coverage", display_name="coverage", tooltip="1 on texels that a view painted; the rest was filled."
+                ),
                 io.String.Output(
                     "report",
                     display_name="report",

@@ -66,7 +66,9 @@ def split_views(images: np.ndarray, views: Views, what: str = "views") -> list[n
     count = len(views)
     images = np.asarray(images)
     if images.ndim not in (3, 4) or min(images.shape[1:3], default=0) < 16:
-        raise AvatarError(f"{what}: expected a batch of pictures of at least 16 pixels, got shape {tuple(images.shape)}")
+        raise AvatarError(
+            f"{what}: expected a batch of pictures of at least 16 pixels, got shape {tuple(images.shape)}"
+        )
     if len(images) == 1 and count > 1:
         height, width = images.shape[1:3]
         if height % views.rows or width % views.columns:
@@ -119,7 +121,9 @@ def bake(
 
     sized = [camera.resized(p.shape[1], p.shape[0]) for camera, p in zip(views.cameras, pictures, strict=True)]
 
-    def prepare(item: tuple[ViewTexels, np.ndarray, np.ndarray | None]) -> tuple[Fit, ViewTexels, torch.Tensor, torch.Tensor, int]:
+    def prepare(
+        item: tuple[ViewTexels, np.ndarray, np.ndarray | None],
+    ) -> tuple[Fit, ViewTexels, torch.Tensor, torch.Tensor, int]:
         view, picture, alpha = item
         guess = fit(view.mask, picture, alpha)
         if not options.register:
@@ -138,7 +142,9 @@ def bake(
     fits, seen, tensors, colors, outlines = (list(column) for column in zip(*prepared, strict=True))
     for number, (camera, guess, outline) in enumerate(zip(views.cameras, fits, outlines, strict=True)):
         if outline:
-            notes.append(f"view {number + 1}: a drawn outline of {outline} pixels inside the silhouette was left out of the texture")
+            notes.append(
+                f"view {number + 1}: a drawn outline of {outline} pixels inside the silhouette was left out of the texture"
+            )
         if guess.note:
             notes.append(f"view {number + 1} ({camera.name or round(camera.azimuth)}): {guess.note}")
 
@@ -151,9 +157,7 @@ def bake(
         gains, offsets = match(samples, weights, anchor)
         for number, color in enumerate(colors):
             color.mul_(color.new_tensor(gains[number])).add_(color.new_tensor(offsets[number])).clamp_(0, 1)
-        gap = disagreement(
-            [np.clip(s * g + o, 0, 1) for s, g, o in zip(samples, gains, offsets, strict=True)], weights
-        )
+        gap = disagreement([np.clip(s * g + o, 0, 1) for s, g, o in zip(samples, gains, offsets, strict=True)], weights)
     color, covered = blend(texels, graph, seen, colors, gap)
     colors.clear()
     del prepared
@@ -176,7 +180,9 @@ def bake(
     baked = avatar.with_textures(textures)
     error = each(lambda item: _rerender(atlas, *item), zip(seen, tensors, fits, gains, offsets, strict=True))
     smooth = result.astype(np.float32) / 255
-    report = _report(avatar, texels, views, fits, seen, error, covered, mirrored, filled, way, (first_gap, gap), gains, offsets)
+    report = _report(
+        avatar, texels, views, fits, seen, error, covered, mirrored, filled, way, (first_gap, gap), gains, offsets
+    )
     delta = seam_delta_e(smooth, first, second)
     report["seam_delta_e"] = {
         "median": round(float(np.median(delta)), 3) if len(delta) else 0.0,
@@ -302,7 +308,9 @@ def _warn_overlap(avatar: Avatar, keep: np.ndarray | None, texels: TexelBuffer, 
     area = float(np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / 2)
     shared = 1 - len(texels.pixels) / max(area, 1.0)
     if shared > 0.02:
-        notes.append(f"{shared:.0%} of the texture is shared by several places of the mesh (mirrored or overlapping UVs)")
+        notes.append(
+            f"{shared:.0%} of the texture is shared by several places of the mesh (mirrored or overlapping UVs)"
+        )
 
 
 def _rerender(atlas: Any, view: ViewTexels, picture: Any, guess: Fit, gain: np.ndarray, offset: np.ndarray) -> float:

@@ -46,7 +46,9 @@ def sample_view(image: torch.Tensor, seen: ViewTexels, scale: float, shift: tupl
     return out
 
 
-def comparison(texels: TexelBuffer, seen: list[ViewTexels], colors: list[torch.Tensor]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def comparison(
+    texels: TexelBuffer, seen: list[ViewTexels], colors: list[torch.Tensor]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Colours (S, 3) and weights (S,) of every view at the same thinned texels."""
     import torch
 
@@ -141,9 +143,9 @@ def _bands(
     out = []
     for color, weight in zip(samples, weights, strict=True):
         chosen = weight > 0
-        field, trust = graph.gather(vertices[chosen], bary[chosen] * np.sqrt(weight[chosen, None]), (color - mean)[chosen])
+        field, trust = graph.gather(
+            vertices[chosen], bary[chosen] * np.sqrt(weight[chosen, None]), (color - mean)[chosen]
+        )
         fields = [graph.to_vertices(graph.smooth(field, trust, rounds)) for rounds in _ROUNDS]
         out.append(tuple(torch.as_tensor(item, device=texels.position.device) for item in fields))
     return out
-
-

@@ -119,7 +119,9 @@ class Camera:
             frustum = info.get("frustum") or {}
             back = position - target
             distance = float(np.linalg.norm(back))
-            if not (np.isfinite([*position, *target, zoom, fov]).all() and distance > 1e-6 and zoom > 0 and 1 <= fov <= 170):
+            if not (
+                np.isfinite([*position, *target, zoom, fov]).all() and distance > 1e-6 and zoom > 0 and 1 <= fov <= 170
+            ):
                 raise ValueError("values out of range")
             if orthographic and frustum:
                 extent = (float(frustum["top"]) - float(frustum["bottom"])) / zoom

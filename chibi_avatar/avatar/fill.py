@@ -56,7 +56,12 @@ def fill_mirror(texels: TexelBuffer, mesh: Mesh, color: torch.Tensor, covered: t
 
 
 def fill_surface(
-    texels: TexelBuffer, graph: SurfaceGraph, color: torch.Tensor, covered: torch.Tensor, paint: torch.Tensor, follow: str = "auto"
+    texels: TexelBuffer,
+    graph: SurfaceGraph,
+    color: torch.Tensor,
+    covered: torch.Tensor,
+    paint: torch.Tensor,
+    follow: str = "auto",
 ) -> tuple[torch.Tensor, str]:
     """Fill the rest: changes ``color`` (C, 3), returns (C,) bool of what was filled, and the way that was used.
 

@@ -44,7 +44,10 @@ def _shadow(positions: np.ndarray, camera: Camera, key: np.ndarray) -> np.ndarra
     plane = np.zeros((_GRID, _GRID), np.float32)
     lean = np.array([key[2], key[0]]) / max(float(key[1]), 0.35)
     # what stands on the ground; then what hangs over it, pushed away from the light
-    for weight_of, push, spread, strength in ((rise < tall * 0.06, 0.0, 2.0, 0.95), (np.exp(-rise / (0.35 * tall)), 0.32, 5.0, 0.42)):
+    for weight_of, push, spread, strength in (
+        (rise < tall * 0.06, 0.0, 2.0, 0.95),
+        (np.exp(-rise / (0.35 * tall)), 0.32, 5.0, 0.42),
+    ):
         points = positions[:, [2, 0]] - push * rise[:, None] * lean
         cells = np.floor((points - middle + reach) / (2 * reach) * _GRID).astype(int)
         inside = ((cells >= 0) & (cells < _GRID)).all(1)

@@ -102,7 +102,10 @@ def part_colors(count: int) -> np.ndarray:
     import colorsys
 
     return np.array(
-        [colorsys.hsv_to_rgb((0.03 + i * 0.381966) % 1, 0.85 - 0.25 * (i % 2), (1.0, 0.8, 0.6)[i % 3]) for i in range(count)],
+        [
+            colorsys.hsv_to_rgb((0.03 + i * 0.381966) % 1, 0.85 - 0.25 * (i % 2), (1.0, 0.8, 0.6)[i % 3])
+            for i in range(count)
+        ],
         np.float32,
     )
 

@@ -9,7 +9,9 @@ def srgb_to_lab(rgb: np.ndarray) -> np.ndarray:
     """sRGB 0..1 (…, 3) → CIE L*a*b* (D65), float64."""
     rgb = np.asarray(rgb, np.float64)
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    matrix = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+    matrix = np.array(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    )
     xyz = linear @ matrix.T / np.array([0.95047, 1.0, 1.08883])
     f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
     return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], -1)
@@ -42,14 +44,18 @@ def delta_e2000(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     )
     sl = 1 + 0.015 * (mean_l - 50) ** 2 / np.sqrt(20 + (mean_l - 50) ** 2)
     sc, sh = 1 + 0.045 * mean_c, 1 + 0.015 * mean_c * t
-    rotation = -2 * np.sqrt(mean_c**7 / (mean_c**7 + 25.0**7)) * np.sin(np.radians(60 * np.exp(-(((mean_h - 275) / 25) ** 2))))
+    rotation = (
+        -2 * np.sqrt(mean_c**7 / (mean_c**7 + 25.0**7)) * np.sin(np.radians(60 * np.exp(-(((mean_h - 275) / 25) ** 2))))
+    )
     x, y, z = (l2 - l1) / sl, (c2 - c1) / sc, dh / sh
     return np.sqrt(np.maximum(x * x + y * y + z * z + rotation * y * z, 0))
 
 
 def psnr(first: np.ndarray, second: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB for values 0..1; 99 for identical ones."""
-    error = float(np.mean((np.asarray(first, np.float64) - np.asarray(second, np.float64)) ** 2)) if np.size(first) else 0.0
+    error = (
+        float(np.mean((np.asarray(first, np.float64) - np.asarray(second, np.float64)) ** 2)) if np.size(first) else 0.0
+    )
     return 99.0 if error < 10**-9.9 else float(-10 * np.log10(error))
 
 

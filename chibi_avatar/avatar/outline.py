@@ -25,7 +25,9 @@ def ink(color: torch.Tensor) -> torch.Tensor:
     grey = color.mean(1, keepdim=True)
     rich = (grey + (color - grey) * 1.55).clamp(0, 1)
     line = rich * color.new_tensor([0.45, 0.33, 0.36]) + color.new_tensor([0.07, 0.015, 0.04])
-    pale = ((grey - 0.6) / 0.4).clamp(0, 1) * (1 - (color.amax(1, keepdim=True) - color.amin(1, keepdim=True)) * 3).clamp(0, 1)
+    pale = ((grey - 0.6) / 0.4).clamp(0, 1) * (
+        1 - (color.amax(1, keepdim=True) - color.amin(1, keepdim=True)) * 3
+    ).clamp(0, 1)
     return line.lerp(color.new_tensor([0.42, 0.30, 0.34]).expand_as(line), pale).clamp(0, 1)
 
 

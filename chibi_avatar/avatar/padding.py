@@ -31,7 +31,9 @@ def seam_edges(mesh: Mesh, keep: np.ndarray | None = None) -> tuple[np.ndarray, 
     return edges[:-1][apart], edges[1:][apart]
 
 
-def seam_points(mesh: Mesh, size: int, keep: np.ndarray | None = None, density: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def seam_points(
+    mesh: Mesh, size: int, keep: np.ndarray | None = None, density: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Points along every seam in texel units, (N, 2) on one side and (N, 2) on the other, ``density`` per texel of length."""
     first, second = seam_edges(mesh, keep)
     if not len(first):

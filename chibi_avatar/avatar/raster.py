@@ -16,7 +16,9 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-CHUNK = 1 << 17  # pixels or fragments handled at once on the CPU: what fits the cache; bigger pieces are several times slower
+CHUNK = (
+    1 << 17
+)  # pixels or fragments handled at once on the CPU: what fits the cache; bigger pieces are several times slower
 _DEPTH_STEPS = (1 << 30) - 1
 
 

@@ -42,7 +42,9 @@ def camera_for(
             eye = head + np.asarray(avatar.look_offset)
             return Camera(0, 0, (0.0, float(eye[1]), 0.0), extent * 0.5, width, height, FOV, view)
         if view not in NAMED_VIEWS:
-            raise AvatarError(f"no view {view!r}: choose one of {', '.join([*NAMED_VIEWS, 'face'])}, or an azimuth in degrees")
+            raise AvatarError(
+                f"no view {view!r}: choose one of {', '.join([*NAMED_VIEWS, 'face'])}, or an azimuth in degrees"
+            )
         azimuth, elevation = NAMED_VIEWS[view]
         elevation = elevation or 4.0
     else:
@@ -54,7 +56,9 @@ def fitted(camera: Camera, positions: np.ndarray) -> Camera:
     """``camera`` moved and zoomed so that ``positions`` fill the picture, with air all round and a little more below for the shadow."""
     for _ in range(3):
         x, y = camera.project(positions)[0][:, :2].T
-        grow = max(np.ptp(y) / (camera.height * (1 - AIR_ABOVE - AIR_BELOW)), np.ptp(x) / (camera.width * (1 - 2 * AIR_BESIDE)))
+        grow = max(
+            np.ptp(y) / (camera.height * (1 - AIR_ABOVE - AIR_BELOW)), np.ptp(x) / (camera.width * (1 - 2 * AIR_BESIDE))
+        )
         right, up, _ = camera.axes
         middle_x = (x.max() + x.min() - camera.width) / 2
         middle_y = (y.max() + y.min() - camera.height) / 2 + (AIR_BELOW - AIR_ABOVE) / 2 * camera.height * grow
@@ -63,7 +67,9 @@ def fitted(camera: Camera, positions: np.ndarray) -> Camera:
     return camera
 
 
-def turntable(avatar: Avatar, frames: int, width: int, height: int, positions: np.ndarray | None = None) -> list[Camera]:
+def turntable(
+    avatar: Avatar, frames: int, width: int, height: int, positions: np.ndarray | None = None
+) -> list[Camera]:
     """``frames`` cameras around the figure, all at one scale."""
     positions = avatar.mesh.positions if positions is None else positions
     target, extent = framing(positions)
@@ -115,7 +121,9 @@ def render(
         if isinstance(background, str):
             from .ground import soft_ground
 
-            behind = torch.as_tensor(soft_ground(positions, camera, background, np.asarray(light) @ camera.axes), device=device)
+            behind = torch.as_tensor(
+                soft_ground(positions, camera, background, np.asarray(light) @ camera.axes), device=device
+            )
         else:
             behind = torch.tensor(background, dtype=torch.float32, device=device).expand(height, width, 3)
         image = image + behind * (1 - mask)
@@ -123,7 +131,9 @@ def render(
 
 
 @single_threaded
-def render_all(avatar: Avatar, views: Sequence[Camera | str | float], *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
+def render_all(
+    avatar: Avatar, views: Sequence[Camera | str | float], *args: Any, **kwargs: Any
+) -> tuple[np.ndarray, np.ndarray]:
     """:func:`render` of several views side by side: (N, H, W, 3) and (N, H, W)."""
     drawn = each(lambda view: render(avatar, view, *args, **kwargs), views)
     return np.stack([image for image, _ in drawn]), np.stack([mask for _, mask in drawn])

@@ -69,7 +69,9 @@ def mesh_digest(mesh: Mesh) -> str:
 
 
 @single_threaded
-def texel_gbuffer(mesh: Mesh, size: int, keep: np.ndarray | None = None, device: Any = "cpu", cache: bool = True) -> TexelBuffer:
+def texel_gbuffer(
+    mesh: Mesh, size: int, keep: np.ndarray | None = None, device: Any = "cpu", cache: bool = True
+) -> TexelBuffer:
     """Position, normal, triangle and barycentrics of every texel of a ``size``² atlas; the last two results are kept.
 
     ``keep`` (F,) bool: the triangles that use this atlas (default all). Where charts overlap the lower triangle index wins.

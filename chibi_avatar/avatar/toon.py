@@ -49,7 +49,9 @@ def _light_normals(avatar: Avatar, buffer: GBuffer) -> torch.Tensor:
 class ShadowMap:
     """Depth of the figure as the key light sees it. ``key`` (3,) points to the light, world space."""
 
-    def __init__(self, avatar: Avatar, positions: np.ndarray, normals: np.ndarray, key: np.ndarray, device: object) -> None:
+    def __init__(
+        self, avatar: Avatar, positions: np.ndarray, normals: np.ndarray, key: np.ndarray, device: object
+    ) -> None:
         low, high = positions.min(0).astype(np.float64), positions.max(0).astype(np.float64)
         extent = float(np.linalg.norm(high - low)) * 1.02
         azimuth = math.degrees(math.atan2(key[0], key[2]))

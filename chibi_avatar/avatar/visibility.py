@@ -20,7 +20,9 @@ from .workers import each
 if TYPE_CHECKING:
     import torch
 
-MIN_FACING = 0.02  # cosine below which a picture says nothing about a surface (89°); cos⁴ leaves the rest to better views
+MIN_FACING = (
+    0.02  # cosine below which a picture says nothing about a surface (89°); cos⁴ leaves the rest to better views
+)
 RAMP = 4  # pixels next to a silhouette that are trusted less
 _CHECK = 3  # every so many pixels serve to measure the re-render
 _SNAPPED = 0.02  # trust of a texel whose four neighbouring pixels are not all its own surface
@@ -163,7 +165,9 @@ def _project(
         kept = torch.nonzero(seen).squeeze(1)
         if not len(kept):
             continue
-        chosen, facing, x, y, far, pixel, column, row = (t[kept] for t in (chosen, facing, x, y, far, pixel, column, row))
+        chosen, facing, x, y, far, pixel, column, row = (
+            t[kept] for t in (chosen, facing, x, y, far, pixel, column, row)
+        )
         # are all four pixels that bilinear sampling would read this very surface?
         left, top = (x - 0.5).floor().long().clamp_(0, width - 2), (y - 0.5).floor().long().clamp_(0, height - 2)
         corner = top * width + left
@@ -217,4 +221,3 @@ def forget() -> None:
     """Empty the caches (benchmarks of a cold bake)."""
     _CACHE.clear()
     _EXPOSED.clear()
-

@@ -33,12 +33,31 @@ def _guides(**inputs):
 
 
 def _bake(images, **inputs):
-    options = {"size": "512", "register": True, "match_colors": True, "mirror": True, "fill": "auto", "strength": 1.0, **inputs}
-    return {"class_type": "ChibiTextureBake", "inputs": {"avatar": ["1", 0], "images": images, "views": ["2", 6], **options}}
+    options = {
+        "size": "512",
+        "register": True,
+        "match_colors": True,
+        "mirror": True,
+        "fill": "auto",
+        "strength": 1.0,
+        **inputs,
+    }
+    return {
+        "class_type": "ChibiTextureBake",
+        "inputs": {"avatar": ["1", 0], "images": images, "views": ["2", 6], **options},
+    }
 
 
 def _render(avatar, **inputs):
-    options = {"view": "front", "width": 256, "height": 320, "background": "soft", "expression": "", "outline": True, "frames": 8}
+    options = {
+        "view": "front",
+        "width": 256,
+        "height": 320,
+        "background": "soft",
+        "expression": "",
+        "outline": True,
+        "frames": 8,
+    }
     return {"class_type": "ChibiAvatarRender", "inputs": {"avatar": avatar, **options, **inputs}}
 
 
@@ -47,7 +66,9 @@ def _save(images, prefix="chibi_bake/test"):
 
 
 def _pictures(server, entry, node):
-    return [Image.open(io.BytesIO(api.fetch(server.url, item))).convert("RGB") for item in entry["outputs"][node]["images"]]
+    return [
+        Image.open(io.BytesIO(api.fetch(server.url, item))).convert("RGB") for item in entry["outputs"][node]["images"]
+    ]
 
 
 def _array(picture):
@@ -74,7 +95,11 @@ def test_every_guide_arrives_as_a_picture(server):
 
 def test_what_was_drawn_is_on_the_exported_avatar(server):
     """The whole promise: a drawing on the front view ends up on the front of the VRM, and nowhere else."""
-    graph = {"1": BASE, "2": _guides(), "3": {"class_type": "EmptyImage", "inputs": {"width": 24, "height": 24, "batch_size": 1, "color": 0xFF0000}}}
+    graph = {
+        "1": BASE,
+        "2": _guides(),
+        "3": {"class_type": "EmptyImage", "inputs": {"width": 24, "height": 24, "batch_size": 1, "color": 0xFF0000}},
+    }
     # a red square on the chest of the front view only
     graph["4"] = {"class_type": "ImageFromBatch", "inputs": {"image": ["2", 5], "batch_index": 0, "length": 1}}
     graph["5"] = {"class_type": "ImageFromBatch", "inputs": {"image": ["2", 5], "batch_index": 1, "length": 3}}

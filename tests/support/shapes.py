@@ -16,7 +16,9 @@ def _lathe(profile: np.ndarray, segments: int, box: tuple[float, float, float, f
         [radius * np.sin(angle), np.broadcast_to(height, (rows, segments + 1)), radius * np.cos(angle)], -1
     )
     slope = np.gradient(profile, axis=0)
-    normals = np.stack([-slope[:, 1:] * np.sin(angle), np.repeat(slope[:, :1], segments + 1, 1), -slope[:, 1:] * np.cos(angle)], -1)
+    normals = np.stack(
+        [-slope[:, 1:] * np.sin(angle), np.repeat(slope[:, :1], segments + 1, 1), -slope[:, 1:] * np.cos(angle)], -1
+    )
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
     u = box[0] + (box[2] - box[0]) * np.linspace(0, 1, segments + 1)
     v = box[1] + (box[3] - box[1]) * np.linspace(0, 1, rows)

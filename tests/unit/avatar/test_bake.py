@@ -27,7 +27,12 @@ def _pattern(place: np.ndarray) -> np.ndarray:
     """A colour for every point in space: smooth, different on every side, no two alike nearby."""
     x, y, z = place.T
     return np.stack(
-        [0.5 + 0.3 * np.sin(9 * x + 4 * y) * np.cos(7 * z), 0.45 + 0.3 * np.sin(11 * y + 5 * z), 0.5 + 0.3 * np.cos(8 * x - 6 * z)], 1
+        [
+            0.5 + 0.3 * np.sin(9 * x + 4 * y) * np.cos(7 * z),
+            0.45 + 0.3 * np.sin(11 * y + 5 * z),
+            0.5 + 0.3 * np.cos(8 * x - 6 * z),
+        ],
+        1,
     ).astype(np.float32)
 
 
@@ -132,7 +137,9 @@ def test_mip_levels_do_not_show_the_background(truth, four):
     inside = (texels.raster.face >= 0).numpy()
     level = atlas.reshape(SIZE // 8, 8, SIZE // 8, 8, 3).mean((1, 3))
     weight = inside.reshape(SIZE // 8, 8, SIZE // 8, 8).mean((1, 3))
-    pure = (atlas * inside[..., None]).reshape(SIZE // 8, 8, SIZE // 8, 8, 3).mean((1, 3)) / np.maximum(weight, 1e-9)[..., None]
+    pure = (atlas * inside[..., None]).reshape(SIZE // 8, 8, SIZE // 8, 8, 3).mean((1, 3)) / np.maximum(weight, 1e-9)[
+        ..., None
+    ]
     partly = (weight > 0.02) & (weight < 1)
     assert np.abs(level - pure)[partly].max() < 0.08
 

@@ -84,7 +84,9 @@ def test_paint_is_unlit_on_white_and_parts_are_flat(maps, avatar):
 def test_pose_comes_from_the_bones_and_hides_the_face_behind(avatar):
     """A back view with eyes makes the sampler draw a second face on the back of the head."""
     front, left, back = (Camera(a, 0, (0, 0.5, 0), 1.1, 200, 200) for a in (0, 90, 180))
-    seen = [np.array(pose_frame(avatar, c)["people"][0]["pose_keypoints_2d"]).reshape(18, 3) for c in (front, left, back)]
+    seen = [
+        np.array(pose_frame(avatar, c)["people"][0]["pose_keypoints_2d"]).reshape(18, 3) for c in (front, left, back)
+    ]
     assert seen[0][[0, 14, 15, 16, 17], 2].all()
     assert not seen[2][[0, 14, 15], 2].any()
     assert seen[1][15, 2] and not seen[1][16, 2]

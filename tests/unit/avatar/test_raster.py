@@ -90,7 +90,10 @@ def test_a_texture_raster_reaches_the_border_texels():
     texels = texel_gbuffer(figure(16).mesh, 128)
     face = texels.raster.face.numpy()
     plain = rasterize(
-        np.concatenate([figure(16).mesh.uvs * 128.0, np.zeros((len(figure(16).mesh.uvs), 1))], 1), figure(16).mesh.faces, 128, 128
+        np.concatenate([figure(16).mesh.uvs * 128.0, np.zeros((len(figure(16).mesh.uvs), 1))], 1),
+        figure(16).mesh.faces,
+        128,
+        128,
     ).face.numpy()
     covered = np.pad(plain >= 0, 1)
     around = sum(covered[1 + dy : 129 + dy, 1 + dx : 129 + dx] for dy in (-1, 0, 1) for dx in (-1, 0, 1)) > 0
@@ -116,7 +119,12 @@ def test_cameras_pass_through_comfyui_and_back():
         again = Camera.from_load3d(camera.to_load3d(), 640, 480)
         points = np.random.default_rng(0).normal(0, 0.3, (20, 3))
         np.testing.assert_allclose(again.project(points)[0][:, :2], camera.project(points)[0][:, :2], atol=1e-6)
-    for broken in (None, {}, {"position": {"x": 0, "y": 0, "z": 0}, "target": {"x": 0, "y": 0, "z": 0}}, {"position": {"x": "a"}}):
+    for broken in (
+        None,
+        {},
+        {"position": {"x": 0, "y": 0, "z": 0}, "target": {"x": 0, "y": 0, "z": 0}},
+        {"position": {"x": "a"}},
+    ):
         with pytest.raises(AvatarError, match="camera"):
             Camera.from_load3d(broken, 64, 64)
 
