@@ -30,7 +30,7 @@ __all__ = ["BakeOptions", "BakeResult", "TexelBuffer", "bake", "texel_gbuffer"]
 SIZES = (512, 1024, 2048, 4096)
 _MATCH_FROM = 1.5 / 255  # views that differ less than this are left as they are
 _THIN = 29  # every so many texels are tested for being visible from anywhere
-_INKED = 0.06  # how much darker (0..1) than the ring inside them edge pixels are when they are a drawn outline
+_INKED = 0.1  # how much darker (0..1) than the ring inside them edge pixels are when they are a drawn outline
 _GRAPHS: dict[str, SurfaceGraph] = {}
 
 
@@ -119,6 +119,7 @@ def bake(
     graph = _graph(avatar)
     _warn_overlap(avatar, keep, texels, notes)
 
+    paint = _paint(avatar, texels)
     sized = [camera.resized(p.shape[1], p.shape[0]) for camera, p in zip(views.cameras, pictures, strict=True)]
 
     def prepare(
@@ -132,7 +133,7 @@ def bake(
         if alpha is not None:
             view = _masked(view, alpha, guess)
         color = sample_view(tensor, view, guess.scale, guess.shift)
-        outline = _outline_width(view, color) if options.trim_outlines else 0
+        outline = _outline_width(view, color, paint) if options.trim_outlines else 0
         if outline:
             inner = view.edge >= outline
             view, color = view.only(inner), color[inner]
@@ -161,7 +162,6 @@ def bake(
     color, covered = blend(texels, graph, seen, colors, gap)
     colors.clear()
     del prepared
-    paint = _paint(avatar, texels)
     if options.strength < 1:
         color[covered] = torch.lerp(paint[covered], color[covered], float(options.strength))
     mirrored = fill_mirror(texels, avatar.mesh, color, covered) if options.mirror else torch.zeros_like(covered)
@@ -258,11 +258,12 @@ def _masked(view: ViewTexels, alpha: np.ndarray, guess: Fit) -> ViewTexels:
     return view.only(good)
 
 
-def _outline_width(view: ViewTexels, color: torch.Tensor) -> int:
-    """How many pixels along the silhouette and depth edges are a drawn outline: clearly darker than the ring just inside them."""
+def _outline_width(view: ViewTexels, color: torch.Tensor, paint: torch.Tensor) -> int:
+    """How many pixels along the silhouette and depth edges are a drawn outline: clearly darker than the ring just inside them, and
+    not because the paint (C, 3) is darker there too."""
     import torch
 
-    tone = color @ color.new_tensor([0.3, 0.59, 0.11])
+    tone = (color - torch.index_select(paint, 0, view.index)) @ color.new_tensor([0.3, 0.59, 0.11])
     rings = [tone[view.edge == step] for step in range(RAMP)]
     if min(len(ring) for ring in rings) < 50:
         return 0
