@@ -32,20 +32,27 @@ _CACHE_BYTES = 700_000_000
 
 @dataclass
 class ViewTexels:
-    """What one view contributes. ``index`` (K,) into the texel list; ``x``, ``y`` (K,) picture coordinates; ``weight`` (K,) > 0."""
+    """What one view contributes. ``index`` (K,) into the texel list; ``x``, ``y`` (K,) picture coordinates; ``weight`` (K,) > 0;
+    ``edge`` (K,) uint8 pixels to the nearest silhouette or depth edge, at most RAMP."""
 
     camera: Camera
     index: torch.Tensor
     x: torch.Tensor
     y: torch.Tensor
     weight: torch.Tensor
+    edge: torch.Tensor
     mask: np.ndarray  # (H, W) bool, the guide's silhouette
     check: torch.Tensor  # (N,) int64, thinned pixels of the guide away from depth edges, to measure the re-render with
     check_uv: torch.Tensor  # (N, 2) float32, where those pixels lie in the atlas
 
+    def only(self, chosen: torch.Tensor) -> ViewTexels:
+        """The texels that ``chosen`` (K,) bool marks."""
+        lists = {name: getattr(self, name)[chosen] for name in ("index", "x", "y", "weight", "edge")}
+        return replace(self, **lists)
+
     @property
     def nbytes(self) -> int:
-        tensors = (self.index, self.x, self.y, self.weight, self.check, self.check_uv)
+        tensors = (self.index, self.x, self.y, self.weight, self.edge, self.check, self.check_uv)
         return sum(t.numel() * t.element_size() for t in tensors) + self.mask.nbytes
 
 
@@ -167,12 +174,13 @@ def _project(
         x = torch.where(clean, x, column + 0.5)
         y = torch.where(clean, y, row + 0.5)
         square = facing * facing
-        weight = square * square * ramp.reshape(-1)[pixel] * priority
+        trust = ramp.reshape(-1)[pixel]
+        weight = square * square * trust * priority
         weight = torch.where(clean, weight, weight * _SNAPPED).clamp_(min=1e-7)
         weight = torch.where(face_part[faces[part][chosen]], weight * _OTHER_FACE, weight)
-        found.append((chosen + part.start, x.float(), y.float(), weight.float()))
-    index, x, y, weight = (torch.cat(t) for t in zip(*found, strict=True)) if found else _nothing(device)
-    return ViewTexels(camera, index, x, y, weight, (raster.face >= 0).cpu().numpy(), check.pixels, check_uv)
+        found.append((chosen + part.start, x.float(), y.float(), weight.float(), (trust * RAMP).to(torch.uint8)))
+    index, x, y, weight, edge = (torch.cat(t) for t in zip(*found, strict=True)) if found else _nothing(device)
+    return ViewTexels(camera, index, x, y, weight, edge, (raster.face >= 0).cpu().numpy(), check.pixels, check_uv)
 
 
 def exposed(avatar: Avatar, texels: TexelBuffer, stride: int = 13, size: int = 384) -> torch.Tensor:
@@ -202,7 +210,7 @@ def _nothing(device: Any) -> tuple[torch.Tensor, ...]:
     import torch
 
     empty = torch.zeros(0, device=device)
-    return empty.long(), empty, empty, empty
+    return empty.long(), empty, empty, empty, empty.to(torch.uint8)
 
 
 def forget() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from chibi_testing.shapes import figure
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import binary_erosion, map_coordinates
 
 from chibi_avatar.avatar.bake import BakeOptions, bake
 from chibi_avatar.avatar.camera import Views, view_set
@@ -278,3 +278,17 @@ def test_colour_difference_matches_the_published_pairs():
     second = np.array([[50, 0, -82.7485], [50, -1, 2], [50, 0, -2.5], [60.4626, -34.1751, 39.4387]])
     np.testing.assert_allclose(delta_e2000(first, second), [2.0425, 2.3669, 4.3065, 1.2644], atol=1e-4)
     np.testing.assert_allclose(srgb_to_lab(np.array([1.0, 1.0, 1.0])), [100, 0, 0], atol=0.01)
+
+
+def test_drawn_outlines_are_not_baked(truth, four):
+    """The dark contour that every drawing has would smear over the sides of the head."""
+    blank, _, texels, _ = truth
+    views, images, _ = four
+    mask = guide_maps(blank, views, ["mask"])["mask"] > 0
+    rim = np.stack([m & ~binary_erosion(m, iterations=2) for m in mask])
+    inked = np.where(rim[..., None], 0.05, images).astype(np.float32)
+    result = bake(blank, inked, views, OPTIONS)
+    assert any("outline of 2 pixels" in note for note in result.report["notes"])
+    dark = (result.atlas.reshape(-1, 3)[texels.pixels.numpy()].max(1) < 0.15).mean()
+    kept = bake(blank, inked, views, replace(OPTIONS, trim_outlines=False))
+    assert dark < 0.002 < (kept.atlas.reshape(-1, 3)[texels.pixels.numpy()].max(1) < 0.15).mean()
