@@ -16,7 +16,9 @@ from .types import ChibiCharacter, ChibiIdentity
 CATEGORY = "Chibi Avatar/Prompt"
 NO_PRESET = "none"
 _MAX_SEED = 0xFFFFFFFFFFFFFFFF
-_FAMILY_TIP = "Model family the prompt is written for: tag order, quality and rating tags, weights and negative prompt follow it."
+_FAMILY_TIP = (
+    "Model family the prompt is written for: tag order, quality and rating tags, weights and negative prompt follow it."
+)
 
 
 class ChibiPromptBuilder(io.ComfyNode):
@@ -51,8 +53,14 @@ class ChibiPromptBuilder(io.ComfyNode):
                     extra_dict={"widgetType": "CHIBI_PROMPT_PANEL"},
                     tooltip='Choices made by hand, as JSON: {"fields": {"hair.color": "#f4a7c0"}, "locks": ["hair.style"]}. They beat words and photo.',
                 ),
-                ChibiCharacter.Input("character", optional=True, tooltip="A Character to start from; description and form change it."),
-                ChibiIdentity.Input("identity", optional=True, tooltip="Photo analysis: fills what words and form leave open (hair, eyes, skin, glasses)."),
+                ChibiCharacter.Input(
+                    "character", optional=True, tooltip="A Character to start from; description and form change it."
+                ),
+                ChibiIdentity.Input(
+                    "identity",
+                    optional=True,
+                    tooltip="Photo analysis: fills what words and form leave open (hair, eyes, skin, glasses).",
+                ),
                 io.Float.Input(
                     "variety",
                     default=0.0,
@@ -72,15 +80,33 @@ class ChibiPromptBuilder(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.String.Output("positive", display_name="positive", tooltip="Positive prompt in the family's dialect, identity first."),
-                io.String.Output("negative", display_name="negative", tooltip="Negative prompt: the family's own, plus what the description refuses."),
-                ChibiCharacter.Output("character", display_name="character", tooltip="The Character: the 3D base is built and painted from it."),
-                io.String.Output("report", display_name="report", tooltip="What was not understood, conflicts and their fixes, tokens used and left per chunk."),
+                io.String.Output(
+                    "positive",
+                    display_name="positive",
+                    tooltip="Positive prompt in the family's dialect, identity first.",
+                ),
+                io.String.Output(
+                    "negative",
+                    display_name="negative",
+                    tooltip="Negative prompt: the family's own, plus what the description refuses.",
+                ),
+                ChibiCharacter.Output(
+                    "character",
+                    display_name="character",
+                    tooltip="The Character: the 3D base is built and painted from it.",
+                ),
+                io.String.Output(
+                    "report",
+                    display_name="report",
+                    tooltip="What was not understood, conflicts and their fixes, tokens used and left per chunk.",
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, description, family, seed, form="{}", character=None, identity=None, variety=0.0, preset=NO_PRESET) -> io.NodeOutput:
+    def execute(
+        cls, description, family, seed, form="{}", character=None, identity=None, variety=0.0, preset=NO_PRESET
+    ) -> io.NodeOutput:
         base = None if preset == NO_PRESET else builtin(preset)
         if character is not None:
             given = Character.coerce(character)
@@ -109,14 +135,27 @@ class ChibiPromptEncode(io.ComfyNode):
             description="Encode both prompts with whole tags in every 75-token chunk, so that no tag is cut in half. BREAK starts a new chunk.",
             search_aliases=["clip text encode", "conditioning", "prompt", "chunk", "BREAK", "编码", "提示词编码"],
             inputs=[
-                io.Clip.Input("clip", tooltip="The text encoder, from the checkpoint loader. Encoders without chunks get the prompt as it is."),
-                io.String.Input("positive", multiline=True, default="", tooltip="Positive prompt, from Chibi Prompt Builder."),
-                io.String.Input("negative", multiline=True, default="", tooltip="Negative prompt, from Chibi Prompt Builder."),
+                io.Clip.Input(
+                    "clip",
+                    tooltip="The text encoder, from the checkpoint loader. Encoders without chunks get the prompt as it is.",
+                ),
+                io.String.Input(
+                    "positive", multiline=True, default="", tooltip="Positive prompt, from Chibi Prompt Builder."
+                ),
+                io.String.Input(
+                    "negative", multiline=True, default="", tooltip="Negative prompt, from Chibi Prompt Builder."
+                ),
             ],
             outputs=[
-                io.Conditioning.Output("positive", display_name="positive", tooltip="For the sampler's positive input."),
-                io.Conditioning.Output("negative", display_name="negative", tooltip="For the sampler's negative input."),
-                io.String.Output("report", display_name="report", tooltip="Tokens used and left in every chunk of both prompts."),
+                io.Conditioning.Output(
+                    "positive", display_name="positive", tooltip="For the sampler's positive input."
+                ),
+                io.Conditioning.Output(
+                    "negative", display_name="negative", tooltip="For the sampler's negative input."
+                ),
+                io.String.Output(
+                    "report", display_name="report", tooltip="Tokens used and left in every chunk of both prompts."
+                ),
             ],
         )
 
@@ -163,9 +202,19 @@ class ChibiPromptCrowd(io.ComfyNode):
             inputs=[
                 io.Int.Input("count", default=4, min=1, max=64, tooltip="How many Characters."),
                 io.Combo.Input("family", options=list(FAMILIES), default="illustrious", tooltip=_FAMILY_TIP),
-                io.Int.Input("seed", default=0, min=0, max=_MAX_SEED, control_after_generate=True, tooltip="The same seed gives the same crowd."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=_MAX_SEED,
+                    control_after_generate=True,
+                    tooltip="The same seed gives the same crowd.",
+                ),
                 io.String.Input(
-                    "description", multiline=True, default="", tooltip="What all of them share, in Chinese or English, for example 'school uniform, winter'."
+                    "description",
+                    multiline=True,
+                    default="",
+                    tooltip="What all of them share, in Chinese or English, for example 'school uniform, winter'.",
                 ),
                 io.Float.Input(
                     "difference",
@@ -179,8 +228,18 @@ class ChibiPromptCrowd(io.ComfyNode):
                 ChibiCharacter.Input("character", optional=True, tooltip="A Character whose fields all of them share."),
             ],
             outputs=[
-                ChibiCharacter.Output("characters", display_name="characters", is_output_list=True, tooltip="The Characters, one after the other."),
-                io.String.Output("positives", display_name="positives", is_output_list=True, tooltip="A positive prompt for each Character."),
+                ChibiCharacter.Output(
+                    "characters",
+                    display_name="characters",
+                    is_output_list=True,
+                    tooltip="The Characters, one after the other.",
+                ),
+                io.String.Output(
+                    "positives",
+                    display_name="positives",
+                    is_output_list=True,
+                    tooltip="A positive prompt for each Character.",
+                ),
                 io.String.Output("negative", display_name="negative", tooltip="One negative prompt for all of them."),
             ],
         )
@@ -191,8 +250,6 @@ class ChibiPromptCrowd(io.ComfyNode):
         members = crowd(count, seed, shared.character, difference)
         results = [build("", family, character=member, seed=seed) for member in members]
         return io.NodeOutput([r.character for r in results], [r.positive for r in results], shared.negative)
-
-
 
 
 NODES: list[type[io.ComfyNode]] = [ChibiPromptBuilder, ChibiPromptEncode, ChibiPromptCrowd]

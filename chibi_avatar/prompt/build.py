@@ -43,7 +43,11 @@ class Result:
         text = self.parsed.text
 
         def spans(*kinds: str) -> list[dict[str, Any]]:
-            return [{"start": s.start, "end": s.end, "text": text[s.start : s.end], "what": s.what} for s in self.parsed.spans if s.kind in kinds]
+            return [
+                {"start": s.start, "end": s.end, "text": text[s.start : s.end], "what": s.what}
+                for s in self.parsed.spans
+                if s.kind in kinds
+            ]
 
         return {
             "family": self.family,
@@ -56,7 +60,11 @@ class Result:
             "refused": spans("negated"),
             "conflicts": self.conflicts,
             "notes": self.notes,
-            "tokens": {"exact": self.exact, "limit": 75, "chunks": [{"used": chunk.used, "left": 75 - chunk.used} for chunk in self.chunks]},
+            "tokens": {
+                "exact": self.exact,
+                "limit": 75,
+                "chunks": [{"used": chunk.used, "left": 75 - chunk.used} for chunk in self.chunks],
+            },
         }
 
 
@@ -76,7 +84,13 @@ def _weighted(tag: Tag, dial: Dialect) -> str:
     return f"({text}:{tag.weight:g})" if tag.weight != 1.0 else text
 
 
-def _positive(people: Sequence[Character], dial: Dialect, parsed: Parse, weights: Sequence[Mapping[str, float]], hidden: frozenset[str]) -> str:
+def _positive(
+    people: Sequence[Character],
+    dial: Dialect,
+    parsed: Parse,
+    weights: Sequence[Mapping[str, float]],
+    hidden: frozenset[str],
+) -> str:
     count = max(parsed.subjects, len(people))
     if dial.form == "prose":
         shown = {path: value for path, value in people[0].items() if path not in hidden and _said(people[0], path)}
@@ -90,16 +104,26 @@ def _positive(people: Sequence[Character], dial: Dialect, parsed: Parse, weights
     identity: list[str] = []
     rest: dict[str, list[str]] = {name: [] for name in ("outfit", "accessories", "pose", "scene", "style", "free")}
     for index, person in enumerate(people):
-        for tag in character_tags(person, weights[index] if index < len(weights) else {}, hidden if index == 0 else frozenset()):
+        for tag in character_tags(
+            person, weights[index] if index < len(weights) else {}, hidden if index == 0 else frozenset()
+        ):
             if tag.text in parsed.covered:
                 continue
             if dial.form == "phrases" and tag.text in _PLAIN:
                 tag = Tag(_PLAIN[tag.text], tag.group, tag.path, tag.weight)
-            (subject if tag.group == "subject" else identity if tag.group == "identity" else rest[tag.group]).append(_weighted(tag, dial))
+            (subject if tag.group == "subject" else identity if tag.group == "identity" else rest[tag.group]).append(
+                _weighted(tag, dial)
+            )
     if count == 1:
         subject.append("solo") if dial.form == "tags" else None
     elif len(set(subject)) <= 1:
-        subject = [f"{count}girls" if subject == ["1girl"] or set(subject) == {"1girl"} else f"{count}boys" if "1boy" in subject else f"{count} people"]
+        subject = [
+            f"{count}girls"
+            if subject == ["1girl"] or set(subject) == {"1girl"}
+            else f"{count}boys"
+            if "1boy" in subject
+            else f"{count} people"
+        ]
     middle = [text for name in ("outfit", "accessories", "pose", "scene", "style", "free") for text in rest[name]]
     rating = list(dial.rating)
     parts = [*dial.prefix, *subject, *dial.subject]
@@ -182,10 +206,25 @@ def build(
     notes += [*parsed.notes, *expander.notes, *choices.notes]
     if parsed.subjects > 1:
         notes.append(f"{parsed.subjects} figures: the Character and the 3D avatar are the first one's")
-    chunks, long = pack(split_tags(positive), count or estimate) if dial.form != "prose" else ([Chunk(positive, (count or estimate)(positive))], [])
+    chunks, long = (
+        pack(split_tags(positive), count or estimate)
+        if dial.form != "prose"
+        else ([Chunk(positive, (count or estimate)(positive))], [])
+    )
     notes += [f"'{tag[:40]}…' is longer than a 75-token chunk" for tag in long]
     result = Result(
-        positive, negative, resolved.character, "", dial.id, parsed, text, people[1:], notes, resolved.told, chunks, count is not None
+        positive,
+        negative,
+        resolved.character,
+        "",
+        dial.id,
+        parsed,
+        text,
+        people[1:],
+        notes,
+        resolved.told,
+        chunks,
+        count is not None,
     )
     result.report = _report(result, dial)
     return result
@@ -206,13 +245,20 @@ def _over(base: Character, over: Character) -> Character:
 def _report(result: Result, dial: Dialect) -> str:
     lines = [f"family: {dial.id}"]
     if dial.form == "prose":
-        lines.append(f"length: {result.chunks[0].used} tokens{'' if result.exact else ' (estimate)'}, one window, no 75-token limit")
+        lines.append(
+            f"length: {result.chunks[0].used} tokens{'' if result.exact else ' (estimate)'}, one window, no 75-token limit"
+        )
     else:
-        each = "; ".join(f"chunk {k}: {chunk.used} used, {75 - chunk.used} left" for k, chunk in enumerate(result.chunks, 1))
+        each = "; ".join(
+            f"chunk {k}: {chunk.used} used, {75 - chunk.used} left" for k, chunk in enumerate(result.chunks, 1)
+        )
         lines.append(f"tokens{'' if result.exact else ' (estimate)'}: {each}")
     lines += [f"conflict: {item['en']}" for item in result.conflicts]
     lines += [f"unknown at {s.start}-{s.end}: {s.what}" for s in result.parsed.unknown()]
-    lines += [f"not used at {s.start}-{s.end}: {result.parsed.text[s.start : s.end]} ({s.what})" for s in result.parsed.blocked()]
+    lines += [
+        f"not used at {s.start}-{s.end}: {result.parsed.text[s.start : s.end]} ({s.what})"
+        for s in result.parsed.blocked()
+    ]
     lines += [f"note: {text}" for text in result.notes]
     return "\n".join(lines)
 
@@ -228,7 +274,9 @@ def builtin_wildcards() -> Mapping[str, Sequence[str]]:
         lex = lexicon()
         lists = {
             path.replace(".", "_").removesuffix("_kind"): [
-                item.en[0] if item.en else item.tag for item in slot.values() if item.rarity > 0 and item.id != "none" and (item.en or item.tag)
+                item.en[0] if item.en else item.tag
+                for item in slot.values()
+                if item.rarity > 0 and item.id != "none" and (item.en or item.tag)
             ]
             for path, slot in lex.entries.items()
         }

@@ -53,7 +53,9 @@ def check_name(name: str) -> str:
     """A preset's file name without ending; raises :class:`PresetError` for one that is not a plain name."""
     name = name.strip()
     if not _NAME.match(name) or _RESERVED.match(name):
-        raise PresetError("a preset's name has 1 to 60 letters, digits, spaces, - or _ and starts with a letter or digit")
+        raise PresetError(
+            "a preset's name has 1 to 60 letters, digits, spaces, - or _ and starts with a letter or digit"
+        )
     return name
 
 

@@ -78,23 +78,45 @@ def english(values: Mapping[str, Any], extras: list[str], people: int = 1) -> st
     role = value_tag("role", values["role"]) if values.get("role") not in (None, "none") else ""
     species = value_tag("species", values["species"]) if values.get("species") not in (None, "none", "human") else ""
     age = {"adult": "mature", "elder": "elderly"}.get(str(values.get("age_look")), "")
-    build = value_tag("proportions.build", values["proportions.build"]) if values.get("proportions.build") not in (None, "average") else ""
+    build = (
+        value_tag("proportions.build", values["proportions.build"])
+        if values.get("proportions.build") not in (None, "average")
+        else ""
+    )
     style = value_tag("style.render", values["style.render"]) if values.get("style.render") else ""
     what = " ".join(part for part in (age, build, species, role, person) if part)
     heads = values.get("proportions.heads")
-    framing = {"full_body": "full body", "upper_body": "upper body", "portrait": "portrait", "cowboy_shot": "cowboy shot"}.get(
-        str(values.get("pose.framing")), ""
+    framing = {
+        "full_body": "full body",
+        "upper_body": "upper body",
+        "portrait": "portrait",
+        "cowboy_shot": "cowboy shot",
+    }.get(str(values.get("pose.framing")), "")
+    first = (
+        f"A cute chibi illustration of {article(what)}"
+        + (f", {heads:g} heads tall" if heads else "")
+        + ", with a big head and a small body."
     )
-    first = f"A cute chibi illustration of {article(what)}" + (f", {heads:g} heads tall" if heads else "") + ", with a big head and a small body."
     if people > 1:
         first = f"A cute chibi illustration of {people} people; the first is {article(what)}."
     sentences = [first]
     looks = [part for part in (_hair(values), _eyes(values)) if part]
     if isinstance(values.get("skin.color"), Color):
         looks.append(f"{color_words(values['skin.color'])} skin")
-    for path in ("eyes.style", "brows.style", "face.shape", "face.blush", "face.freckles", "face.mole", "face.fang", "face.marking"):
+    for path in (
+        "eyes.style",
+        "brows.style",
+        "face.shape",
+        "face.blush",
+        "face.freckles",
+        "face.mole",
+        "face.fang",
+        "face.marking",
+    ):
         if values.get(path) not in (None, False, "none"):
-            looks.append(article(value_tag(path, values[path])) if path == "face.shape" else value_tag(path, values[path]))
+            looks.append(
+                article(value_tag(path, values[path])) if path == "face.shape" else value_tag(path, values[path])
+            )
     if values.get("face.beard") not in (None, "none"):
         looks.append(article(value_tag("face.beard", values["face.beard"])))
     looks += [_counted(slot, values) for slot in _BODY if worn_words(slot, values)]
@@ -155,7 +177,9 @@ def zh_color(color: Color) -> str:
     if word is None and " " in color.name:
         shade, _, base = color.name.partition(" ")
         base_word = lex.color_by_name.get(base)
-        prefix = {"light": "浅", "dark": "深", "bright": "亮", "pastel": "粉彩", "neon": "荧光", "muted": "灰调"}.get(shade)
+        prefix = {"light": "浅", "dark": "深", "bright": "亮", "pastel": "粉彩", "neon": "荧光", "muted": "灰调"}.get(
+            shade
+        )
         if base_word is not None and prefix and base_word.zh:
             return prefix + _with_se(base_word.zh[0])
     if word is None or not word.zh:
@@ -173,7 +197,16 @@ def zh_value(path: str, value: object) -> str:
     return found.label("zh") if found else str(value).replace("_", " ")
 
 
-_TONE_ZH = {"pale": "苍白", "fair": "白皙", "light": "浅色", "medium": "中等肤色", "olive": "橄榄色", "tan": "小麦色", "brown": "棕色", "dark": "黝黑"}
+_TONE_ZH = {
+    "pale": "苍白",
+    "fair": "白皙",
+    "light": "浅色",
+    "medium": "中等肤色",
+    "olive": "橄榄色",
+    "tan": "小麦色",
+    "brown": "棕色",
+    "dark": "黝黑",
+}
 
 
 def _zh_worn(slot: str, values: Mapping[str, Any]) -> str:
@@ -204,7 +237,11 @@ def chinese(values: Mapping[str, Any], extras: list[str], people: int = 1) -> st
         if part
     )
     heads = values.get("proportions.heads")
-    parts = [f"一张可爱的Q版插画，{'画面中有' + str(people) + '个人，主角是' if people > 1 else '主角是'}一个{what}" + (f"，{heads:g}头身" if heads else "") + "，头大身小"]
+    parts = [
+        f"一张可爱的Q版插画，{'画面中有' + str(people) + '个人，主角是' if people > 1 else '主角是'}一个{what}"
+        + (f"，{heads:g}头身" if heads else "")
+        + "，头大身小"
+    ]
     looks = []
     if values.get("hair.style") == "bald":
         looks.append("光头")
@@ -213,19 +250,38 @@ def chinese(values: Mapping[str, Any], extras: list[str], people: int = 1) -> st
         if isinstance(color, Color):
             text = f"{zh_color(color)}的头发"
             if isinstance(second, Color):
-                how = {"streaked": "挑染{}", "inner": "内层染{}", "gradient": "发尾渐变{}"}.get(str(values.get("hair.coloring")), "与{}双拼")
+                how = {"streaked": "挑染{}", "inner": "内层染{}", "gradient": "发尾渐变{}"}.get(
+                    str(values.get("hair.coloring")), "与{}双拼"
+                )
                 text += "，" + how.format(zh_color(second))
             looks.append(text)
-        looks += [zh_value(path, values[path]) for path in ("hair.style", "hair.length", "hair.texture", "hair.bangs") if values.get(path)]
+        looks += [
+            zh_value(path, values[path])
+            for path in ("hair.style", "hair.length", "hair.texture", "hair.bangs")
+            if values.get(path)
+        ]
         if values.get("hair.ahoge"):
             looks.append("呆毛")
     left, right = values.get("eyes.color"), values.get("eyes.color_right")
     if isinstance(left, Color):
-        looks.append(f"左眼{zh_color(left)}，右眼{zh_color(right)}" if isinstance(right, Color) else f"{zh_color(left)}的眼睛")
+        looks.append(
+            f"左眼{zh_color(left)}，右眼{zh_color(right)}" if isinstance(right, Color) else f"{zh_color(left)}的眼睛"
+        )
     skin = values.get("skin.color")
     if isinstance(skin, Color):
         looks.append((_TONE_ZH.get(skin.name) or zh_color(skin)) + "的皮肤")
-    for path in ("eyes.style", "brows.style", "face.shape", "face.blush", "face.freckles", "face.mole", "face.fang", "face.beard", "face.marking", "proportions.build"):
+    for path in (
+        "eyes.style",
+        "brows.style",
+        "face.shape",
+        "face.blush",
+        "face.freckles",
+        "face.mole",
+        "face.fang",
+        "face.beard",
+        "face.marking",
+        "proportions.build",
+    ):
         if values.get(path) not in (None, False, "none", "average"):
             looks.append(zh_value(path, values[path]))
     looks += [_zh_worn(slot, values) for slot in _BODY if _zh_worn(slot, values)]
@@ -240,12 +296,18 @@ def chinese(values: Mapping[str, Any], extras: list[str], people: int = 1) -> st
         parts.append("手里拿着" + _zh_worn("held", values))
     parts += [
         zh_value(path, values[path])
-        for path in ("expression", "pose.name", "pose.framing", "pose.view", "scene.background", "scene.time", "style.render")
+        for path in (
+            "expression",
+            "pose.name",
+            "pose.framing",
+            "pose.view",
+            "scene.background",
+            "scene.time",
+            "style.render",
+        )
         if values.get(path)
     ]
     if isinstance(values.get("scene.color"), Color):
         parts.append(zh_color(values["scene.color"]) + "背景")
     parts += extras
     return "，".join(parts) + "。"
-
-

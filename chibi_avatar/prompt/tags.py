@@ -143,7 +143,18 @@ def character_tags(
     for path in ("skin.color",):
         if path in values:
             add(f"{color_words(values[path])} skin", "identity", path)
-    for path in ("brows.style", "face.shape", "face.blush", "face.freckles", "face.mole", "face.fang", "face.beard", "face.marking", "age_look", "proportions.build"):
+    for path in (
+        "brows.style",
+        "face.shape",
+        "face.blush",
+        "face.freckles",
+        "face.mole",
+        "face.fang",
+        "face.beard",
+        "face.marking",
+        "age_look",
+        "proportions.build",
+    ):
         value = values.get(path)
         if value in (None, False, "none"):
             continue
@@ -170,7 +181,11 @@ def character_tags(
     if values.get("scene.background"):
         text = value_tag("scene.background", values["scene.background"])
         color = values.get("scene.color")
-        add(f"{color_words(color)} background, {text}" if isinstance(color, Color) else text, "scene", "scene.background")
+        add(
+            f"{color_words(color)} background, {text}" if isinstance(color, Color) else text,
+            "scene",
+            "scene.background",
+        )
     if values.get("scene.time"):
         add(value_tag("scene.time", values["scene.time"]), "scene", "scene.time")
     if values.get("style.render"):
@@ -188,6 +203,13 @@ def absent_tags(character: Character) -> list[str]:
         if value != "none" or path in ("hair.bangs", "shoes.kind"):
             continue
         slot = path.split(".")[0]
-        word = {"hair_ornament": "hair ornament", "animal_ears": "animal ears", "outer": "jacket", "neck": "scarf", "held": "holding", "legwear": "socks"}
+        word = {
+            "hair_ornament": "hair ornament",
+            "animal_ears": "animal ears",
+            "outer": "jacket",
+            "neck": "scarf",
+            "held": "holding",
+            "legwear": "socks",
+        }
         out.append("beard" if path == "face.beard" else word.get(slot, slot) if FIELDS[path].type == "kind" else slot)
     return out

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 LIMIT = 75
-_PIECE = re.compile(r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.IGNORECASE)
+_PIECE = re.compile(
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[^\W\d_]+|\d|(?:[^\s\w]|_)+", re.IGNORECASE
+)
 Counter = Callable[[str], int]
 
 
@@ -105,7 +107,11 @@ def find_tokens() -> ClipTokens | None:
     from ..setup import comfyui, paths
 
     own = os.environ.get("COMFYUI_PATH")
-    home = Path(own).expanduser() if own else paths.cache_root() / f"comfyui-{comfyui.VERSION}-{comfyui.SOURCE_DIGEST[:12]}"
+    home = (
+        Path(own).expanduser()
+        if own
+        else paths.cache_root() / f"comfyui-{comfyui.VERSION}-{comfyui.SOURCE_DIGEST[:12]}"
+    )
     folder = home / "comfy" / "sd1_tokenizer"
     try:
         return ClipTokens(folder) if (folder / "vocab.json").is_file() else None

@@ -26,7 +26,16 @@ _SIMPLE = (
 )  # fmt: skip
 _DRAWN_COLORS = ("hair.color", "eyes.color", "eyes.color_right")
 _CLOTHES = ("outfit.kind", "dress.kind", "top.kind", "bottom.kind")
-_NATURAL_SKIN = (("fair", 3.0), ("light", 4.0), ("medium", 2.0), ("olive", 1.0), ("tan", 1.5), ("brown", 1.5), ("dark", 1.5), ("pale", 1.0))
+_NATURAL_SKIN = (
+    ("fair", 3.0),
+    ("light", 4.0),
+    ("medium", 2.0),
+    ("olive", 1.0),
+    ("tan", 1.5),
+    ("brown", 1.5),
+    ("dark", 1.5),
+    ("pale", 1.0),
+)
 _KEYS = (
     ("hair.style", 2.0), ("hair.color", 2.0), ("outfit.kind", 2.0), ("outfit.color", 1.0), ("eyes.color", 1.0), ("skin.color", 1.0),
     ("hat.kind", 1.0), ("glasses.kind", 0.7), ("animal_ears.kind", 1.0), ("presentation", 0.7), ("expression", 0.6), ("hair_ornament.kind", 0.4),
@@ -82,7 +91,9 @@ def draw(character: Character, seed: int, variety: float = 1.0, locks: Iterable[
     if not any(path in character for path in _CLOTHES) and all(free(path) for path in ("outfit.kind",)):
         masculine = {**character, **drawn}.get("presentation") == "masculine"
         kind = pick(seed, "clothes", ("outfit", "separates", "dress"), (5.0, 4.0, 0.0 if masculine else 1.5))
-        for path in {"outfit": ("outfit.kind",), "separates": ("top.kind", "bottom.kind"), "dress": ("dress.kind",)}[kind]:
+        for path in {"outfit": ("outfit.kind",), "separates": ("top.kind", "bottom.kind"), "dress": ("dress.kind",)}[
+            kind
+        ]:
             if path not in keep:
                 drawn[path] = _draw_kind(seed, path)
     elif "top.kind" in character and "bottom.kind" not in character and free("bottom.kind"):
@@ -93,7 +104,13 @@ def draw(character: Character, seed: int, variety: float = 1.0, locks: Iterable[
         slot, _, leaf = path.partition(".")
         color = f"{slot}.color"
         value = drawn.get(path, character.get(path))
-        if leaf == "kind" and value != "none" and slot in _COLORED and free(color) and number(seed, f"chance {color}") < 0.75:
+        if (
+            leaf == "kind"
+            and value != "none"
+            and slot in _COLORED
+            and free(color)
+            and number(seed, f"chance {color}") < 0.75
+        ):
             drawn[color] = _draw_color(seed, color)
     evidence = {path: character.evidence(path) or Evidence() for path in character}
     evidence.update({path: Evidence("seed", 0.5) for path in drawn})
@@ -102,7 +119,22 @@ def draw(character: Character, seed: int, variety: float = 1.0, locks: Iterable[
 
 
 _COLORED = frozenset(
-    ("outfit", "dress", "top", "bottom", "outer", "neck", "shoes", "hat", "hair_ornament", "legwear", "bag", "headphones", "gloves", "wings"),
+    (
+        "outfit",
+        "dress",
+        "top",
+        "bottom",
+        "outer",
+        "neck",
+        "shoes",
+        "hat",
+        "hair_ornament",
+        "legwear",
+        "bag",
+        "headphones",
+        "gloves",
+        "wings",
+    ),
 )
 
 
@@ -114,7 +146,9 @@ def _settled(character: Character, drawn: dict[str, Any]) -> Character:
         changes["tail.kind"] = tail if tail in lexicon().entries["tail.kind"] and tail != "none" else None
     if character.get("presentation") == "masculine" and "skirt" in str(drawn.get("bottom.kind")):
         changes["bottom.kind"] = "pants"
-    if "eyes.color_right" in drawn and family_of(drawn["eyes.color_right"]) == family_of(character.get("eyes.color", drawn["eyes.color_right"])):
+    if "eyes.color_right" in drawn and family_of(drawn["eyes.color_right"]) == family_of(
+        character.get("eyes.color", drawn["eyes.color_right"])
+    ):
         changes["eyes.color_right"] = None
     if not changes:
         return character
@@ -133,14 +167,20 @@ def distance(a: Character, b: Character) -> float:
         one, two = a.get(path), b.get(path)
         total += weight
         if path.endswith("color"):
-            same = one is None and two is None or (one is not None and two is not None and family_of(one) == family_of(two))
+            same = (
+                one is None
+                and two is None
+                or (one is not None and two is not None and family_of(one) == family_of(two))
+            )
         else:
             same = shape_of(path, str(one)) == shape_of(path, str(two)) if one and two else one == two
         score += 0.0 if same else weight
     return score / total
 
 
-def crowd(count: int, seed: int, base: Character | None = None, minimum: float = 0.3, locks: Iterable[str] = ()) -> list[Character]:
+def crowd(
+    count: int, seed: int, base: Character | None = None, minimum: float = 0.3, locks: Iterable[str] = ()
+) -> list[Character]:
     """``count`` different Characters (at most 64), no two nearer than ``minimum``. ``base`` is what they share.
 
     When the shared fields leave too little room, the least near candidates are taken after 200 tries each.

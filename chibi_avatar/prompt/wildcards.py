@@ -33,7 +33,7 @@ class Wild:
 
 @dataclass(frozen=True)
 class Variant:
-    options: tuple[tuple[float, "Sequence_"], ...]
+    options: tuple[tuple[float, Sequence_], ...]
     low: int = 1
     high: int = 1
     joiner: str = ","
@@ -165,7 +165,9 @@ class Expander:
     def _wild(self, part: Wild, seed: int, here: str, depth: int) -> str:
         lines = self.lines(part.name)
         if not lines or depth >= MAX_DEPTH:
-            self.notes.append(f"wildcards: __{part.name}__ " + ("nests too deep" if lines else "is not known") + "; left as it is")
+            self.notes.append(
+                f"wildcards: __{part.name}__ " + ("nests too deep" if lines else "is not known") + "; left as it is"
+            )
             return f"__{part.name}__"
         weights = []
         texts = []
@@ -196,8 +198,10 @@ class Expander:
                 weights = [1.0] * len(left)
             index, (_, sequence) = pick(seed, f"pick {here} {step}", left, weights)
             left = [item for item in left if item[0] != index]
-            chosen.append(self._expand(sequence, seed, f"{here}.{index}", depth + 1))
-        return part.joiner.join(chosen)
+            text = self._expand(sequence, seed, f"{here}.{index}", depth + 1)
+            if text not in chosen:
+                chosen.append(text)
+        return part.joiner.join(text for text in chosen if text)
 
     def _pool(self, part: Variant) -> list[tuple[float, Sequence_]]:
         """``{2$$__colour__}`` chooses among the wildcard's lines."""
@@ -232,5 +236,8 @@ class Expander:
             low, high = sorted((min(part.low, len(options)), min(part.high, len(options))))
             for count in range(low, high + 1):
                 for combination in itertools.permutations(options, count):
-                    for pieces in itertools.product(*(list(self._all(sequence, depth + 1)) for _, sequence in combination)):
-                        yield part.joiner.join(pieces)
+                    for pieces in itertools.product(
+                        *(list(self._all(sequence, depth + 1)) for _, sequence in combination)
+                    ):
+                        if len(set(pieces)) == len(pieces):
+                            yield part.joiner.join(piece for piece in pieces if piece)

@@ -26,7 +26,9 @@ def panel(frontend):
 
 
 def form(frontend) -> dict:
-    value = frontend.page.evaluate("id => window.app.graph.getNodeById(id).widgets.find(w => w.name === 'form').value", frontend.node)
+    value = frontend.page.evaluate(
+        "id => window.app.graph.getNodeById(id).widgets.find(w => w.name === 'form').value", frontend.node
+    )
     return json.loads(value)
 
 

@@ -57,7 +57,7 @@ def image_proj(variant: str, text: int, make: Callable[..., torch.Tensor]) -> di
         return face_mlp(text, 4 if variant == "faceid" else 16, make)
     if variant in ("faceid_plus", "faceid_plus_v2"):
         return {**face_mlp(text, 4, make), **perceiver("perceiver_resampler.", text, 1280, text, make)}
-    width = 768 if variant == "plus_face" and text == 768 else 1280
+    width = 1280 if text == 2048 or variant != "plus_face" else text
     features = 1280 if variant == "plus_face" else 512
     return {"latents": make(1, 16, width), **perceiver("", width, features, text, make)}
 
