@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
-if sys.version_info < (3, 10):
-    sys.exit("Chibi Avatar needs Python 3.10 or newer; this is " + sys.version.split()[0] + " (" + sys.executable + ").")
+if sys.hexversion < 0x030A0000:
+    sys.exit(
+        "Chibi Avatar needs Python 3.10 or newer; this is " + sys.version.split()[0] + " (" + sys.executable + ")."
+    )
 
 from .commands import main
 

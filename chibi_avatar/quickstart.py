@@ -61,7 +61,9 @@ def without(prompt: Prompt, *titles: str) -> Prompt:
     kept = {key: copy.deepcopy(node) for key, node in prompt.items() if key not in gone}
     for node in kept.values():
         node["inputs"] = {
-            name: value for name, value in node["inputs"].items() if not (isinstance(value, list) and value[:1] and value[0] in gone)
+            name: value
+            for name, value in node["inputs"].items()
+            if not (isinstance(value, list) and value[:1] and value[0] in gone)
         }
     return kept
 
@@ -104,7 +106,9 @@ def face_problem(report: list[str]) -> str | None:
     lines = [line.strip() for text in report for line in text.splitlines()]
     if any(line.startswith("identity from") for line in lines):
         return None
-    reasons = [line.split(": ", 1)[1].removesuffix("; left out") for line in lines if line.startswith(("photo 1: ", "note: "))]
+    reasons = [
+        line.split(": ", 1)[1].removesuffix("; left out") for line in lines if line.startswith(("photo 1: ", "note: "))
+    ]
     return reasons[0].rstrip(".") if reasons else "no usable face was found"
 
 

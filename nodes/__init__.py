@@ -26,7 +26,9 @@ def load_rooms() -> list[ModuleType]:
         try:
             module = importlib.import_module(f".{info.name}", __name__)
         except Exception:
-            logger.exception("Chibi Avatar: the %r nodes could not be loaded; the other nodes work without them.", info.name)
+            logger.exception(
+                "Chibi Avatar: the %r nodes could not be loaded; the other nodes work without them.", info.name
+            )
             continue
         if hasattr(module, "NODES"):
             rooms.append(module)

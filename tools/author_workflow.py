@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from _bootstrap import ROOT, prepare
 
+if TYPE_CHECKING:
+    from chibi_testing.frontend import Frontend
 
 BUILD = """async ({api, layout}) => {
     const app = window.app, graph = app.graph, made = {};
@@ -95,6 +97,14 @@ def tidy(graph: dict, name: str) -> dict:
     return graph
 
 
+def complete(api: dict, frontend: Frontend) -> None:
+    """Write the defaults of inputs that the API file leaves out into it, so that both files say the same."""
+    frontend.page.evaluate("() => window.app.graph.nodes.forEach(node => { if (node.mode === 4) node.mode = 0; })")
+    for key, node in frontend.api_prompt().items():
+        for name, value in node["inputs"].items():
+            api[key]["inputs"].setdefault(name, value)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="the workflow's file name without .json")
@@ -116,6 +126,9 @@ def main() -> None:
         )
         frontend = Frontend(chromium.new_page(viewport={"width": 1900, "height": 1100}), server)
         graph = tidy(frontend.page.evaluate(BUILD, {"api": api, "layout": layout}), arguments.name)
+        complete(api, frontend)
+        twin = ROOT / "workflows" / "api" / f"{arguments.name}.json"
+        twin.write_text(json.dumps(api, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         target = ROOT / "workflows" / f"{arguments.name}.json"
         target.write_text(json.dumps(graph, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if arguments.picture:

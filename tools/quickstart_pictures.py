@@ -22,9 +22,14 @@ def main() -> None:
             avatar = opened.convert("RGB")
         with Image.open(Path(folder) / "turntable.png") as opened:
             turntable = opened.convert("RGB")
-    avatar.resize((512, 512), Image.Resampling.LANCZOS).save(ROOT / "workflows" / "quickstart.jpg", quality=88, optimize=True)
+    avatar.resize((512, 512), Image.Resampling.LANCZOS).save(
+        ROOT / "workflows" / "quickstart.jpg", quality=88, optimize=True
+    )
     height = 640
-    pair = [image.resize((image.width * height // image.height, height), Image.Resampling.LANCZOS) for image in (avatar, turntable)]
+    pair = [
+        image.resize((image.width * height // image.height, height), Image.Resampling.LANCZOS)
+        for image in (avatar, turntable)
+    ]
     sheet = Image.new("RGB", (sum(image.width for image in pair), height))
     sheet.paste(pair[0], (0, 0))
     sheet.paste(pair[1], (pair[0].width, 0))

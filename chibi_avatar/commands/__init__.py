@@ -51,7 +51,9 @@ def main(argv: Sequence[str]) -> int:
     width = max(map(len, commands))
     listing = "\n".join(f"  {name:<{width}}  {text}" for name, text in commands.items())
     if not argv or argv[0] in ("-h", "--help", "help"):
-        sys.stdout.write(f"usage: python3 -m chibi_avatar COMMAND [options]\n\n{listing}\n\nCOMMAND --help tells more.\n")
+        sys.stdout.write(
+            f"usage: python3 -m chibi_avatar COMMAND [options]\n\n{listing}\n\nCOMMAND --help tells more.\n"
+        )
         return DONE if argv else USAGE
     name = argv[0]
     if name not in commands:

@@ -53,5 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(report, ensure_ascii=False) + "\n")
     for line in report["warnings"]:
         say(f"Note: {line}")
-    say(f"Done in {report['seconds']['total']:.0f} s. In {arguments.out}: " + ", ".join([*report["files"], "report.json"]) + ".")
+    say(
+        f"Done in {report['seconds']['total']:.0f} s. In {arguments.out}: "
+        + ", ".join([*report["files"], "report.json"])
+        + "."
+    )
     return DONE

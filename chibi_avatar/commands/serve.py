@@ -13,7 +13,9 @@ ENVIRONMENT = "runtime"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8188, help="the port to listen on (default: 8188)")
-    parser.add_argument("--base", type=Path, help="ComfyUI's folder for models, input and output (default: in the cache)")
+    parser.add_argument(
+        "--base", type=Path, help="ComfyUI's folder for models, input and output (default: in the cache)"
+    )
     parser.add_argument("--open", action="store_true", help="open the browser when it is ready")
 
 

@@ -67,7 +67,10 @@ def _from_debian() -> Path | None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         with Progress("Installing Debian's chromium package (once)"):
-            for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]):
+            for command in (
+                ["apt-get", "update", "-qq"],
+                ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"],
+            ):
                 run_logged(command, paths.cache_root() / "logs" / "apt.log", what=" ".join(command), env=env)
     except SetupError:
         return None
@@ -83,7 +86,10 @@ def _from_npm() -> Path | None:
     """``@sparticuz/chromium``: a compressed Linux build with the libraries it needs; unpacked into the cache."""
     modules = node_packages.ensure(Path(__file__).resolve().parent / "chromium")
     target = _npm_executable()
-    with Progress("Unpacking Chromium"), tempfile.TemporaryDirectory(prefix="chromium-", dir=paths.cache_root()) as scratch:
+    with (
+        Progress("Unpacking Chromium"),
+        tempfile.TemporaryDirectory(prefix="chromium-", dir=paths.cache_root()) as scratch,
+    ):
         unpack = (
             "import(process.argv[1]).then(m => (m.default ?? m).executablePath())"
             ".then(path => console.log(path), error => { console.error(error); process.exit(1); });"
@@ -94,7 +100,12 @@ def _from_npm() -> Path | None:
         }  # fmt: skip
         entry = _entry(modules / "@sparticuz" / "chromium")
         done = subprocess.run(
-            [node_packages.node(), "-e", unpack, entry.as_uri()], env=env, capture_output=True, text=True, check=False, timeout=300
+            [node_packages.node(), "-e", unpack, entry.as_uri()],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
         if done.returncode != 0:
             raise SetupError(f"Chromium from npm did not unpack: {done.stderr.strip()[-400:]}")

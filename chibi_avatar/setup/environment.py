@@ -65,12 +65,16 @@ def ensure(level: str) -> Path:
 
 
 def _count(level: str) -> int:
-    return len({line.split("==")[0] for line in paths.lock_file(level).read_text(encoding="utf-8").splitlines() if "==" in line})
+    return len(
+        {
+            line.split("==")[0]
+            for line in paths.lock_file(level).read_text(encoding="utf-8").splitlines()
+            if "==" in line
+        }
+    )
 
 
 def _make_venv(target: Path, needed: int) -> None:
-    if sys.version_info < (3, 10):
-        raise SetupError(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]} ({sys.executable}).")
     free = shutil.disk_usage(target.parent).free / 1e9
     if free < needed:
         raise SetupError(

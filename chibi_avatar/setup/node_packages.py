@@ -28,7 +28,15 @@ def ensure(manifest: Path) -> Path:
             try:
                 for path in files:
                     shutil.copy(path, scratch)
-                command = [npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--cache", str(scratch / "downloads")]
+                command = [
+                    npm(),
+                    "ci",
+                    "--ignore-scripts",
+                    "--no-audit",
+                    "--no-fund",
+                    "--cache",
+                    str(scratch / "downloads"),
+                ]
                 with Progress(f"Installing JavaScript packages for {manifest.name!r} (once)"):
                     run_logged(
                         command, paths.cache_root() / "logs" / f"npm-{manifest.name}.log",

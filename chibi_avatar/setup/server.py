@@ -153,8 +153,20 @@ def launch(
     root = comfyui.ensure()
     port = port or free_port()
     log = base / "comfyui.log"
-    command = [str(python or environment.ensure("runtime")), str(root / "main.py"), "--listen", "127.0.0.1", "--port", str(port)]
-    command += ["--base-directory", str(base), "--database-url", f"sqlite:///{(base / 'user' / 'comfyui.db').as_posix()}"]
+    command = [
+        str(python or environment.ensure("runtime")),
+        str(root / "main.py"),
+        "--listen",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    command += [
+        "--base-directory",
+        str(base),
+        "--database-url",
+        f"sqlite:///{(base / 'user' / 'comfyui.db').as_posix()}",
+    ]
     command += ["--disable-auto-launch", "--disable-all-custom-nodes"]
     if with_pack:
         link_pack(base)

@@ -11,7 +11,10 @@ from chibi_avatar import quickstart
 
 def plain(prompt: dict) -> dict:
     """Without what the page adds for itself."""
-    return {key: {"class_type": node["class_type"], "inputs": node["inputs"], "_meta": node["_meta"]} for key, node in prompt.items()}
+    return {
+        key: {"class_type": node["class_type"], "inputs": node["inputs"], "_meta": node["_meta"]}
+        for key, node in prompt.items()
+    }
 
 
 @pytest.fixture
@@ -36,7 +39,13 @@ def test_run_sends_what_the_api_file_holds(frontend, root, canvas):
     frontend.load(canvas)
     sent, job = frontend.queue()
     assert plain(sent) == plain(quickstart.without(quickstart.load_workflow(), *quickstart.PHOTO_NODES))
-    files = [item["filename"] for output in job["outputs"].values() for kind in output.values() for item in kind if isinstance(item, dict)]
+    files = [
+        item["filename"]
+        for output in job["outputs"].values()
+        for kind in output.values()
+        for item in kind
+        if isinstance(item, dict)
+    ]
     assert {name.rsplit(".", 1)[-1] for name in files} >= {"png", "vrm", "glb"}
     assert frontend.errors == []
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 def test_the_page_knows_the_nodes_and_reports_no_error(frontend):
     """The nodes would be missing from the search box, or the pack's scripts would break the page."""
-    known = frontend.page.evaluate("() => Object.keys(window.LiteGraph.registered_node_types).filter(n => n.startsWith('Chibi'))")
+    known = frontend.page.evaluate(
+        "() => Object.keys(window.LiteGraph.registered_node_types).filter(n => n.startsWith('Chibi'))"
+    )
     assert "ChibiAvatarBase" in known
     assert frontend.errors == []
 

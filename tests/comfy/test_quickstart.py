@@ -46,7 +46,9 @@ def photo(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def readme_run(root, photo, tmp_path_factory):
     """The demo line of the README with its photo and folder replaced, run once; the folder and the finished process."""
-    lines = re.findall(r"^python3 -m (chibi_avatar demo .*--photo.*)$", (root / "README.md").read_text(encoding="utf-8"), re.M)
+    lines = re.findall(
+        r"^python3 -m (chibi_avatar demo .*--photo.*)$", (root / "README.md").read_text(encoding="utf-8"), re.M
+    )
     assert lines, "the README shows no demo with a photo"
     words = shlex.split(lines[0])
     out = tmp_path_factory.mktemp("demo")
@@ -54,7 +56,12 @@ def readme_run(root, photo, tmp_path_factory):
     if "--out" in words:
         del words[words.index("--out") : words.index("--out") + 2]
     done = subprocess.run(
-        [sys.executable, "-m", *words, "--out", str(out), "--json"], cwd=root, capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, "-m", *words, "--out", str(out), "--json"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return out, done
@@ -74,7 +81,9 @@ def test_the_readme_demo_leaves_its_six_files(readme_run):
 
 def test_photo_and_words_both_reach_the_character(readme_run):
     """The selfie would be read and then ignored, or drown what the person said."""
-    character = json.loads(json.loads((readme_run[0] / "report.json").read_text(encoding="utf-8"))["reports"]["Character"])
+    character = json.loads(
+        json.loads((readme_run[0] / "report.json").read_text(encoding="utf-8"))["reports"]["Character"]
+    )
     sources = {source["source"] for source in character["evidence"].values()}
     assert {"photo", "words"} <= sources
 
@@ -116,7 +125,9 @@ def test_the_hair_that_was_asked_for_is_in_character_picture_and_texture(server,
         with Image.open(tmp_path / name) as image:
             pixels = np.asarray(image.convert("RGB"), float).reshape(-1, 3)
         near = np.linalg.norm(pixels - wanted, axis=1) < 60
-        assert near.mean() > 0.02, f"{name}: {near.mean():.1%} of the pixels are near {character['hair']['color']['hex']}"
+        assert near.mean() > 0.02, (
+            f"{name}: {near.mean():.1%} of the pixels are near {character['hair']['color']['hex']}"
+        )
 
 
 def test_the_same_words_give_the_same_bytes(server, tmp_path):
@@ -155,7 +166,10 @@ def bad_photos(folder: Path, portrait: Path) -> dict[str, tuple[Path, bool]]:
     (folder / "text.jpg").write_text("not a picture")
     (folder / "empty.png").write_bytes(b"")
     (folder / "cut.jpg").write_bytes(portrait.read_bytes()[:2000])
-    made |= {name: (folder / file, False) for name, file in (("text", "text.jpg"), ("empty", "empty.png"), ("cut", "cut.jpg"))}
+    made |= {
+        name: (folder / file, False)
+        for name, file in (("text", "text.jpg"), ("empty", "empty.png"), ("cut", "cut.jpg"))
+    }
     return made
 
 
@@ -171,7 +185,13 @@ def test_every_kind_of_photo_is_read_or_named_in_the_report(server, photo, tmp_p
             uploaded = quickstart.upload_photo(client, request, workflow, said)
             if uploaded is not None:
                 prompt = quickstart.fill(workflow, request, uploaded)
-                result = client.run(prompt, targets=[quickstart.node_called(prompt, "What was understood"), quickstart.node_called(prompt, "Face found")])
+                result = client.run(
+                    prompt,
+                    targets=[
+                        quickstart.node_called(prompt, "What was understood"),
+                        quickstart.node_called(prompt, "Face found"),
+                    ],
+                )
                 problem = quickstart.face_problem(result.texts.get(quickstart.node_called(prompt, quickstart.FACE), []))
                 said += [problem] if problem else []
             warnings[name] = said
@@ -182,12 +202,16 @@ def test_every_kind_of_photo_is_read_or_named_in_the_report(server, photo, tmp_p
 def test_a_bad_photo_degrades_to_the_words_and_says_so(server, tmp_path):
     """One unreadable file would cost a person the avatar that their words describe."""
     (tmp_path / "selfie.jpg").write_bytes(b"\xff\xd8 not really")
-    report = quickstart.make(quickstart.Request("a girl with pink hair", tmp_path / "selfie.jpg", None, tmp_path), server)
+    report = quickstart.make(
+        quickstart.Request("a girl with pink hair", tmp_path / "selfie.jpg", None, tmp_path), server
+    )
     assert len(report["warnings"]) == 1 and "selfie.jpg" in report["warnings"][0]
     assert {path.name for path in tmp_path.iterdir()} == FILES | {"selfie.jpg"}
 
 
-@pytest.mark.parametrize("words", ["", "🐱✨", "zxqv blorptang 阿巴阿巴", "pink hair, " * 900], ids=["empty", "emoji", "unknown", "long"])
+@pytest.mark.parametrize(
+    "words", ["", "🐱✨", "zxqv blorptang 阿巴阿巴", "pink hair, " * 900], ids=["empty", "emoji", "unknown", "long"]
+)
 def test_odd_words_still_make_an_avatar_and_unknown_ones_are_reported(server, words):
     """Words would vanish without a trace, or a strange sentence would end in a traceback."""
     workflow = quickstart.load_workflow()
@@ -222,7 +246,9 @@ def test_an_unknown_pose_names_the_nearest(root, server, tmp_path):
 @contextlib.contextmanager
 def started_demo(root: Path, out: Path):
     """A demo that has reached its server: the process, and the server's processes."""
-    process = subprocess.Popen(command("--out", out), cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command("--out", out), cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         deadline = time.monotonic() + 60
         children: list[psutil.Process] = []
@@ -275,7 +301,10 @@ def test_a_taken_port_is_named(root, server):
 def test_a_server_with_the_network_gone(root, photo, tmp_path):
     """The second demo would need the internet that the first one had."""
     broken = "http://127.0.0.1:9"
-    env = {**os.environ, **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), broken)}
+    env = {
+        **os.environ,
+        **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), broken),
+    }
     env |= {"PIP_INDEX_URL": broken, "PIP_NO_INDEX": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
     done = subprocess.run(
         command("--photo", photo, "--out", tmp_path, "--json"),

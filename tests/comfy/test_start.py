@@ -97,7 +97,19 @@ async def load():
 count = len(asyncio.run(load()))
 print(json.dumps([sorted(after_import - before), sorted(set(sys.modules) - before), count]))
 """
-HEAVY = {"insightface", "onnxruntime", "onnx", "cv2", "skimage", "mediapipe", "controlnet_aux", "diffusers", "trimesh", "ray", "huggingface_hub"}
+HEAVY = {
+    "insightface",
+    "onnxruntime",
+    "onnx",
+    "cv2",
+    "skimage",
+    "mediapipe",
+    "controlnet_aux",
+    "diffusers",
+    "trimesh",
+    "ray",
+    "huggingface_hub",
+}
 
 
 def test_loading_the_pack_imports_nothing_heavy(root, comfyui_path):

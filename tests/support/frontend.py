@@ -31,7 +31,11 @@ class Frontend:
         self.errors: list[str] = []
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._console)
-        api.post(server.url, "/settings", {**_SETTINGS, "Comfy.VueNodes.Enabled": renderer == "nodes2", "Comfy.Locale": language})
+        api.post(
+            server.url,
+            "/settings",
+            {**_SETTINGS, "Comfy.VueNodes.Enabled": renderer == "nodes2", "Comfy.Locale": language},
+        )
         self.open()
 
     def _console(self, message: Any) -> None:
@@ -87,7 +91,9 @@ class Frontend:
 
     def queue(self, seconds: float = 120) -> tuple[dict[str, Any], dict[str, Any]]:
         """Press Run; returns what the page sent to the server and the finished job's history entry."""
-        with self.page.expect_response(lambda reply: reply.url.endswith("/prompt") and reply.request.method == "POST") as caught:
+        with self.page.expect_response(
+            lambda reply: reply.url.endswith("/prompt") and reply.request.method == "POST"
+        ) as caught:
             self.page.evaluate("() => { window.app.queuePrompt(0, 1); }")
         reply = caught.value
         sent = json.loads(reply.request.post_data)

@@ -10,7 +10,12 @@ import pytest
 
 def run(root, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-S", "-m", "chibi_avatar", *arguments], cwd=root, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-S", "-m", "chibi_avatar", *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 

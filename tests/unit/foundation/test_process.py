@@ -69,5 +69,7 @@ def test_a_failing_command_is_told_with_its_last_lines(tmp_path):
     """People would see 'failed' without the line that says why."""
     log = tmp_path / "install.log"
     with pytest.raises(SetupError, match="no matching distribution"):
-        run_logged([sys.executable, "-c", "import sys; print('no matching distribution'); sys.exit(3)"], log, what="Installing")
+        run_logged(
+            [sys.executable, "-c", "import sys; print('no matching distribution'); sys.exit(3)"], log, what="Installing"
+        )
     assert "no matching distribution" in log.read_text()

@@ -37,14 +37,22 @@ def test_every_command_line_works(root, page):
             parser.parse_args(words[1:])
             continue
         done = subprocess.run(
-            [sys.executable, "-m", "chibi_avatar", *words], cwd=root, capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-m", "chibi_avatar", *words],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 0, f"{words}: {done.stderr}"
 
 
 def test_both_languages_show_the_same_commands(root):
     """A Chinese reader would miss a command."""
-    shapes = [[[word for word in words if word[0] == "-" or word in commands.COMMANDS] for words in lines_of(root, page)] for page in PAGES]
+    shapes = [
+        [[word for word in words if word[0] == "-" or word in commands.COMMANDS] for words in lines_of(root, page)]
+        for page in PAGES
+    ]
     assert shapes[0] == shapes[1]
 
 

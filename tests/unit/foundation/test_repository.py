@@ -29,7 +29,9 @@ def tracked(root: Path, *patterns: str) -> list[Path]:
 def test_ruff(root, arguments):
     """Style would drift until nobody dares to reformat."""
     ruff = Path(sys.prefix) / ("Scripts/ruff.exe" if sys.platform == "win32" else "bin/ruff")
-    done = subprocess.run([str(ruff), *arguments, "--no-cache", "."], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(ruff), *arguments, "--no-cache", "."], cwd=root, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
@@ -46,7 +48,11 @@ def test_files_stay_small_enough_to_read(root):
 def test_no_unfinished_or_switched_off_code(root):
     """A test that never runs, or a promise in a comment, is a promise that nobody keeps."""
     unfinished = re.compile("TO" + "DO|FIX" + r"ME|@pytest\.mark\.(skip|xfail)|pytest\.(skip|xfail|importorskip)\(")
-    found = [str(path.relative_to(root)) for path in tracked(root, "*.py") if unfinished.search(path.read_text(encoding="utf-8"))]
+    found = [
+        str(path.relative_to(root))
+        for path in tracked(root, "*.py")
+        if unfinished.search(path.read_text(encoding="utf-8"))
+    ]
     assert not found
 
 
@@ -62,7 +68,9 @@ def test_the_registry_can_read_the_project(root):
     assert "web" not in comfy, "WEB_DIRECTORY does this; both together load every script twice"
     for requirement in project["dependencies"]:
         assert re.fullmatch(r"[A-Za-z0-9_.\-]+(>=[\d.]+)?", requirement), f"lower bounds only: {requirement}"
-    wanted = {line for line in (root / "requirements.txt").read_text(encoding="utf-8").split("\n") if line and line[0] != "#"}
+    wanted = {
+        line for line in (root / "requirements.txt").read_text(encoding="utf-8").split("\n") if line and line[0] != "#"
+    }
     assert wanted == set(project["dependencies"])
     import chibi_avatar
 

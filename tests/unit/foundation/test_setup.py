@@ -36,16 +36,18 @@ def test_every_package_is_pinned_exactly_and_no_place_is_named(name):
 def test_the_test_lock_holds_the_runtime_lock():
     """Tests would run against other versions than the demo does."""
     runtime, test = pins("runtime"), pins("test")
-    versions = lambda lines: {line.split(" ;")[0] for line in lines}  # noqa: E731
-    assert {name: versions(lines) for name, lines in runtime.items()} == {name: versions(test[name]) for name in runtime}
+    for name, lines in runtime.items():
+        assert {line.split(" ;")[0] for line in lines} == {line.split(" ;")[0] for line in test[name]}
 
 
 def test_placeholder_and_withdrawn_packages_are_never_named(root):
     """PyPI's drtk, cumesh, kaolin and comfyui are not what their names say."""
     for name in LOCKS:
         assert not {"drtk", "cumesh", "kaolin", "comfyui"} & set(pins(name))
-    named = (root / "requirements.txt").read_text(encoding="utf-8") + (root / "pyproject.toml").read_text(encoding="utf-8")
-    assert not re.search(r'^\W*(drtk|cumesh|kaolin|torch|numpy|opencv-python)\b', named, re.MULTILINE)
+    named = (root / "requirements.txt").read_text(encoding="utf-8") + (root / "pyproject.toml").read_text(
+        encoding="utf-8"
+    )
+    assert not re.search(r"^\W*(drtk|cumesh|kaolin|torch|numpy|opencv-python)\b", named, re.MULTILINE)
 
 
 def test_the_cache_moves_with_its_variable(tmp_path, monkeypatch):
@@ -82,7 +84,14 @@ with exclusive(pathlib.Path(sys.argv[2])):
 
 def test_two_processes_take_turns_and_a_dead_one_does_not_block(root, tmp_path):
     """Two demos started at once would install into one folder; or a killed one would block the next for ever."""
-    command = [sys.executable, "-c", HOLDER, str(root / "chibi_avatar"), str(tmp_path / "a.lock"), str(tmp_path / "log")]
+    command = [
+        sys.executable,
+        "-c",
+        HOLDER,
+        str(root / "chibi_avatar"),
+        str(tmp_path / "a.lock"),
+        str(tmp_path / "log"),
+    ]
     first = subprocess.Popen([*command, "wait"], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     while not (tmp_path / "log").exists():
         assert first.poll() is None
@@ -105,7 +114,9 @@ def archive_with(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarFile:
     return tarfile.open(fileobj=buffer)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("../evil", tarfile.REGTYPE), ("/evil", tarfile.REGTYPE), ("link", tarfile.SYMTYPE)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("../evil", tarfile.REGTYPE), ("/evil", tarfile.REGTYPE), ("link", tarfile.SYMTYPE)]
+)
 def test_an_archive_cannot_write_outside_its_folder(tmp_path, name, kind):
     """A tampered source archive would overwrite a person's files."""
     with pytest.raises(SetupError, match="refusing"):
