@@ -326,3 +326,66 @@ def turnaround_edit(f: Flow) -> None:
     batch = f("BatchImagesNode", images__image0=sized[0], images__image1=views[0][0], images__image2=views[1][0])
     saved = f("SaveImage", "Save · 保存", images=batch[0], filename_prefix="chibi/edit_views")
     f.as_app([(photo, "image")], [saved])
+
+
+@flow("""
+# Pose a chibi by hand (SD 1.5) · 手动摆姿势
+
+1. `python3 -m chibi_avatar models download --workflow pose_controlnet_sd15`
+2. Drag the joints in **Pose editor**: the lock keeps chibi proportions. Or choose a preset there.
+3. **Run**. The skeleton is drawn at the exact size of the picture, so the ControlNet sees it unchanged.
+
+在**姿势编辑器**里拖动关节（锁定时保持头身比），或选一个预设姿势，然后运行。骨架按出图尺寸绘制，不会被缩放。
+""")
+def pose_controlnet_sd15(f: Flow) -> None:
+    f.group = "Models · 模型"
+    checkpoint = f("CheckpointLoaderSimple", "Checkpoint · 模型", ckpt_name="DreamShaper_8_pruned.safetensors")
+    control = f(
+        "ControlNetLoader", "Pose control · 姿势控制", control_net_name="control_v11p_sd15_openpose_fp16.safetensors"
+    )
+    f.group = "Pose · 姿势"
+    words, encoded = _words(f, checkpoint[1], "sd15")
+    pose = f("ChibiPoseEditor", "Pose editor · 姿势编辑器")
+    shaped = f("ChibiPoseRetarget", "Proportions · 头身比", pose=pose[0], character=words[2])
+    latent = f("EmptyLatentImage", "Size · 尺寸", width=768, height=768, batch_size=1)
+    drawn = f("ChibiPoseDraw", "Skeleton · 骨架", pose=shaped[0], profile="sd15", latent=latent[0])
+    f.group = "Picture · 出图"
+    applied = f(
+        "ControlNetApplyAdvanced", positive=encoded[0], negative=encoded[1], control_net=control[0], image=drawn[0],
+        strength=0.85, start_percent=0.0, end_percent=0.8,
+    )  # fmt: skip
+    image = _sample(f, checkpoint[0], applied[0], applied[1], latent[0], checkpoint[2], cfg=7.0)
+    f("SaveImage", "Save · 保存", images=image[0], filename_prefix="chibi/pose_sd15")
+
+
+@flow("""
+# The pose of a photo, in chibi proportions (SDXL Union) · 用照片的姿势画 Q 版
+
+1. `python3 -m chibi_avatar models download --workflow pose_controlnet_sdxl_union`
+2. Choose a photo. The body, hands and face are found on your own machine; nothing is uploaded.
+3. **Proportions** shortens the body and enlarges the head; **xinsir** draws the thick sticks that Union was trained on.
+
+选择一张照片，姿势在本机识别，不会上传；**头身比**节点把骨架变成 Q 版，**xinsir** 画法与 Union 的训练一致。
+""")
+def pose_controlnet_sdxl_union(f: Flow) -> None:
+    f.group = "Models · 模型"
+    checkpoint = f("CheckpointLoaderSimple", "Checkpoint · 模型", ckpt_name="animagine-xl-4.0-opt.safetensors")
+    control = f(
+        "ControlNetLoader", "Pose control · 姿势控制", control_net_name="controlnet-union-sdxl-1.0-promax.safetensors"
+    )
+    union = f("SetUnionControlNetType", "As pose · 姿势模式", control_net=control[0], type="openpose")
+    f.group = "Pose · 姿势"
+    words, encoded = _words(f, checkpoint[1], "animagine")
+    photo = f("LoadImage", "Photo · 照片", image="example.png")
+    found = f("ChibiPoseFromImage", "Find the pose · 识别姿势", image=photo[0])
+    shaped = f("ChibiPoseRetarget", "Proportions · 头身比", pose=found[0], character=words[2])
+    latent = f("EmptyLatentImage", "Size · 尺寸", width=1024, height=1024, batch_size=1)
+    drawn = f("ChibiPoseDraw", "Skeleton · 骨架", pose=shaped[0], profile="xinsir", latent=latent[0])
+    f("PreviewImage", "What was found · 识别结果", images=found[1])
+    f.group = "Picture · 出图"
+    applied = f(
+        "ControlNetApplyAdvanced", positive=encoded[0], negative=encoded[1], control_net=union[0], image=drawn[0],
+        strength=0.7, start_percent=0.0, end_percent=0.7,
+    )  # fmt: skip
+    image = _sample(f, checkpoint[0], applied[0], applied[1], latent[0], checkpoint[2], cfg=5.0)
+    f("SaveImage", "Save · 保存", images=image[0], filename_prefix="chibi/pose_sdxl")
