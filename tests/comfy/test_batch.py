@@ -64,18 +64,18 @@ def test_people_become_avatars(server, tmp_path, capsys):
     """The promise: a table of people in, a VRM each and a contact sheet out."""
     table = tmp_path / "people.csv"
     table.write_text("id,who\nann,粉色双马尾的女孩\nbob,a boy with glasses\n", encoding="utf-8-sig")
-    arguments = ["batch", str(table), "--workflow", "quickstart", "--map", "who=Words.description"]
-    Image.new("RGB", (200, 200), (230, 220, 210)).save(tmp_path / "wall.png")
-    arguments += [
-        "--set",
-        f"Photo.image={tmp_path / 'wall.png'}",
-        "--set",
-        "Avatar.texture_size=512",
-        "--set",
-        "Picture.width=256",
-        "--set",
-        "Picture.height=256",
-    ]
+    words = {"description": "", "family": "sd15", "seed": 0, "form": "{}"}
+    workflow = tmp_path / "people.json"
+    workflow.write_text(
+        json.dumps(
+            {
+                "1": {"class_type": "ChibiPromptBuilder", "inputs": words, "_meta": {"title": "Words"}},
+                "2": {"class_type": "ChibiAvatarBase", "inputs": {"character": ["1", 2], "texture_size": "512"}},
+                "3": {"class_type": "ChibiAvatarExport", "inputs": {"avatar": ["2", 0], "filename_prefix": "avatar"}},
+            }
+        )  # fmt: skip
+    )
+    arguments = ["batch", str(table), "--workflow", str(workflow), "--map", "who=Words.description"]
     arguments += ["--servers", server.url, "--out", str(tmp_path / "out"), "--json"]
     assert main([*arguments, "--dry-run"]) == 0
     capsys.readouterr()

@@ -84,6 +84,10 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "chibi_lora_training": ("paint", "paint-2", "paint-3", "paint-4"),
     "selfie_to_chibi_edit": ("photo", "boy-picture"),
     "turnaround_edit": ("paint", "paint-2", "paint-3"),
+    "pose_controlnet_sd15": ("skeleton", "girl-picture"),
+    "pose_controlnet_sdxl_union": ("skeleton", "boy-picture"),
+    "selfie_to_chibi_sd15": ("photo", "girl-picture"),
+    "selfie_to_chibi_sdxl": ("photo", "boy-picture"),
 }
 
 
