@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = sorted((ROOT / "workflows").glob("*.json"))
 VIRTUAL = {"Note", "MarkdownNote", "Reroute", "PrimitiveNode"}
 SPREAD = 9
+# On the quickstart's canvas the photo is switched off until a person has one; its twin is what `demo` runs, with a
+# photo.
+TWIN_DIFFERS = {"quickstart"}
 
 
 EMPTY_FORM = '{"version":1,"fields":{},"locks":[],"weights":{}}'
@@ -62,9 +65,9 @@ def test_our_workflows_mean_the_same_on_the_canvas_and_over_the_api(frontend, se
     for path in OURS:
         frontend.load(path)
         sent = _executed(frontend.api_prompt(), info)
-        assert sent == _executed(json.loads((root / "workflows" / "api" / path.name).read_text(encoding="utf-8"))), (
-            path.name
-        )
+        twin = json.loads((root / "workflows" / "api" / path.name).read_text(encoding="utf-8"))
+        if path.stem not in TWIN_DIFFERS:
+            assert sent == _executed(twin, info), path.name
         assert sent == _executed(convert(json.loads(path.read_text(encoding="utf-8")), info), info), path.name
         again = frontend.serialize()
         assert {n["id"]: n["type"] for n in again["nodes"]} == {
@@ -75,7 +78,7 @@ def test_our_workflows_mean_the_same_on_the_canvas_and_over_the_api(frontend, se
 def test_official_templates_convert_as_the_page_does(frontend, server):
     """People run workflows from everywhere; subgraphs, bypass and dynamic inputs must not change their meaning.
 
-    One in nine of the official templates, so that the suite stays quick; tests/bench/bench_headless.py takes them all.
+    One in nine of the official templates, so that the suite stays quick.
     """
     if frontend.renderer != "classic":
         return
