@@ -27,7 +27,8 @@ EMPTY_FORM = '{"version":1,"fields":{},"locks":[],"weights":{}}'
 def _executed(prompt: dict, info: dict) -> dict:
     """What the server would run: classes and inputs, inputs at their default left out.
 
-    Titles of unnamed nodes follow the page's language, and the prompt panel writes its empty form out in full.
+    Titles of unnamed nodes follow the page's language, the prompt panel writes its empty form out in full, and a button
+    that sends nothing under a name that the node does not have changes nothing.
     """
     found = {}
     for node_id, node in json.loads(json.dumps(prompt)).items():
@@ -37,7 +38,9 @@ def _executed(prompt: dict, info: dict) -> dict:
         inputs = {
             name: value
             for name, value in node["inputs"].items()
-            if value != EMPTY_FORM and (name not in defaults or defaults[name] != value)
+            if value != EMPTY_FORM
+            and (name not in defaults or defaults[name] != value)
+            and not (value is None and name not in specs)
         }
         found[node_id] = (node["class_type"], inputs)
     return found
