@@ -146,22 +146,25 @@ async def _start(workers: list[Any]) -> list[Any]:
 async def _plan(arguments: argparse.Namespace, rows: list[Any], worker: Any) -> Any:
     from ..headless.batch import plan
     from ..headless.convert import convert, is_canvas
-    from ..headless.workflow import find, load, set_value
+    from ..headless.workflow import find, find_input, load, local_files, set_value
 
     info = await worker.object_info()
     path = find(arguments.workflow)
     workflow = load(path)
     canvas = workflow if is_canvas(workflow) else None
     prompt = convert(workflow, info, str(path)) if canvas is not None else workflow
+    changed = []
     for item in arguments.values:
         address, _, value = item.partition("=")
+        changed.append(find_input(prompt, address, info))
         set_value(prompt, address, value, info)
+    files = local_files(prompt, info, changed=changed)
     mapping = dict(item.split("=", 1) for item in arguments.mapping)
     base = arguments.rows if arguments.rows.is_dir() else arguments.rows.parent
     types = ("output", "temp") if arguments.previews else ("output",)
     return plan(
-        prompt, rows, mapping, info, base=base.resolve(), workflow=canvas, types=types, timeout=arguments.timeout
-    )
+        prompt, rows, mapping, info, base=base.resolve(), workflow=canvas, types=types, timeout=arguments.timeout, files=files
+    )  # fmt: skip
 
 
 def _dry_run(plan: Any, workers: list[Any]) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Plan:
     workflow: dict[str, Any] | None = None
     types: tuple[str, ...] = ("output",)
     timeout: float | None = None
+    files: tuple[tuple[str, str, str], ...] = ()
 
     def fingerprint(self, row: Row) -> str:
         """Changes when anything that decides the row's result does: workflow, mapping, values, the files named in
@@ -79,7 +80,8 @@ class Plan:
     def _prompt_hash(self) -> str:
         cached = self.__dict__.get("_hash")
         if cached is None:
-            text = json.dumps([self.prompt, {k: list(v) for k, v in self.columns.items()}], sort_keys=True)
+            files = [[*file, Path(file[2]).stat().st_size, Path(file[2]).stat().st_mtime_ns] for file in self.files]
+            text = json.dumps([self.prompt, {k: list(v) for k, v in self.columns.items()}, files], sort_keys=True)
             cached = hashlib.sha256(text.encode()).hexdigest()
             object.__setattr__(self, "_hash", cached)
         return cached
@@ -99,7 +101,8 @@ class Plan:
     def job(self, row: Row, job_id: str, tag: str = "") -> BatchJob:
         """The row's job. Raises :class:`InputError` for a value that does not fit, or a photo that is not there."""
         prompt = copy.deepcopy(self.prompt)
-        files: list[tuple[str, str, str]] = []
+        own = {self.columns[column] for column in row.values if column in self.columns}
+        files = [file for file in self.files if file[:2] not in own]
         for column, (node_id, name) in self.columns.items():
             if column not in row.values:
                 continue
@@ -139,8 +142,10 @@ def plan(
     workflow: dict[str, Any] | None = None,
     types: tuple[str, ...] = ("output",),
     timeout: float | None = None,
+    files: Sequence[tuple[str, str, str]] = (),
 ) -> Plan:
     """Work out a batch. ``mapping``: column → ``node.input``; a column whose name is itself an address needs none.
+    ``files``: local files that every row sends, as (node id, input, path).
 
     Raises :class:`InputError` for a mapped column that no row has or an address that the workflow lacks,
     :class:`PromptRejected` when the server lacks nodes.
@@ -173,7 +178,7 @@ def plan(
                 reason_zh=f"列 {taken[address]!r} 和 {name!r} 都在设置 {'.'.join(address)}",
             )
         taken[address] = name
-    return Plan(prompt, columns, tuple(rows), tuple(ignored), object_info, base, workflow, types, timeout)
+    return Plan(prompt, columns, tuple(rows), tuple(ignored), object_info, base, workflow, types, timeout, tuple(files))
 
 
 @dataclass

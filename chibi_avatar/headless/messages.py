@@ -36,6 +36,10 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "Node “{title}” (#{node_id}, {class_type}) failed: {exception}: {message}",
         "节点「{title}」（#{node_id}，{class_type}）运行出错：{exception}：{message}",
     ),
+    "ray_missing": (
+        "--engine ray needs Ray on this machine: pip install 'ray>=2.40' (the extra `ray` of this pack).",
+        "--engine ray 需要本机安装 Ray：pip install 'ray>=2.40'（本包的可选依赖 ray）。",
+    ),
     "prompt_rejected": ("The workflow cannot run on {url}:", "此工作流无法在 {url} 上运行："),
     "prompt_rejected_partial": (
         "Part of the workflow cannot run on {url} (the rest would run, and you would get fewer files):",

@@ -195,21 +195,16 @@ def typed(value: Any, spec: tuple[Any, dict[str, Any]] | None, where: str, curre
 # --- local files -----------------------------------------------------------------------------------------------------
 
 
-async def upload_files(
-    prompt: Prompt,
-    object_info: dict[str, Any],
-    upload: Callable[[Path], Awaitable[str]],
-    base: Path | None = None,
-    changed: Iterable[tuple[str, str]] = (),
-) -> None:
-    """Upload local files that loader nodes name, and put the server's names in their place.
+def local_files(
+    prompt: Prompt, object_info: dict[str, Any], base: Path | None = None, changed: Iterable[tuple[str, str]] = ()
+) -> list[tuple[str, str, str]]:
+    """Local files that the prompt names, as (node id, input, path).
 
     A value is a local file when the input takes uploads and the file exists here (relative to ``base``), or when it is
     written ``@path``, whatever the input. In an input listed in ``changed`` (set by the user) a file that is not there
     is an error.
     """
-    own = set(changed)
-    done: dict[Path, str] = {}
+    own, found = set(changed), []
     for node_id, node in prompt.items():
         specs = input_specs(object_info.get(node["class_type"], {}))
         for name, value in node["inputs"].items():
@@ -222,11 +217,25 @@ async def upload_files(
             path = Path(value[1:] if forced else value).expanduser()
             path = path if path.is_absolute() or base is None else base / path
             if path.is_file():
-                if path not in done:
-                    done[path] = await upload(path)
-                node["inputs"][name] = done[path]
+                found.append((node_id, name, str(path)))
             elif forced or ((node_id, name) in own and value not in (options_of(specs.get(name)) or [])):
                 raise InputError(reason=f"there is no file {path}", reason_zh=f"文件 {path} 不存在")
+    return found
+
+
+async def upload_files(
+    prompt: Prompt,
+    object_info: dict[str, Any],
+    upload: Callable[[Path], Awaitable[str]],
+    base: Path | None = None,
+    changed: Iterable[tuple[str, str]] = (),
+) -> None:
+    """Upload the prompt's :func:`local_files` and put the server's names in their place."""
+    done: dict[str, str] = {}
+    for node_id, name, path in local_files(prompt, object_info, base, changed):
+        if path not in done:
+            done[path] = await upload(Path(path))
+        prompt[node_id]["inputs"][name] = done[path]
 
 
 # --- checks before queueing ------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def compose(pictures: list[Any]) -> Any:
 
     sheet = Image.new("RGB", SIZE, _PAPER)
     gap = 8
-    columns = len(pictures) if len(pictures) <= 3 else 2
+    columns = len(pictures)
     rows = -(-len(pictures) // columns)
     width, height = (SIZE[0] - gap * (columns + 1)) // columns, (SIZE[1] - gap * (rows + 1)) // rows
     for index, picture in enumerate(pictures):
@@ -81,9 +81,13 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "text_to_chibi_sdxl": ("skeleton", "boy-picture"),
     "turnaround_to_vrm": ("depth", "line", "paint"),
     "restyle_vrm": ("paint", "girl-picture"),
-    "chibi_lora_training": ("paint", "paint-2", "paint-3", "paint-4"),
+    "chibi_lora_training": ("paint-2", "paint", "paint-3"),
     "selfie_to_chibi_edit": ("photo", "boy-picture"),
     "turnaround_edit": ("paint", "paint-2", "paint-3"),
+    "pose_controlnet_sd15": ("skeleton", "girl-picture"),
+    "pose_controlnet_sdxl_union": ("skeleton", "boy-picture"),
+    "selfie_to_chibi_sd15": ("photo", "girl-picture"),
+    "selfie_to_chibi_sdxl": ("photo", "boy-picture"),
 }
 
 

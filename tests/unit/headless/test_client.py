@@ -246,3 +246,13 @@ def test_importing_the_client_loads_neither_asyncio_nor_aiohttp(root: Path):
         "sys.exit('asyncio' in sys.modules or 'aiohttp' in sys.modules or spent > 0.5)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(root)], check=False).returncode == 0
+
+
+def test_absent_ray_is_one_clear_line(monkeypatch):
+    """`--engine ray` without Ray must not end in a traceback."""
+    from chibi_avatar.headless.engines import ray_engine
+
+    monkeypatch.setattr(ray_engine.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ray_engine.RayMissing) as caught:
+        ray_engine.ray_workers([], spawn=1)
+    assert "pip install" in caught.value.text("en") and caught.value.exit_code == 4

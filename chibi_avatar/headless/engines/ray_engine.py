@@ -1,0 +1,167 @@
+"""Ray: one actor per ComfyUI server, on whatever machine has a GPU for it. The journal stays with the driver.
+
+An actor attaches to a server that runs (by URL), or starts ComfyUI on its own node with the GPU that Ray gave it. Ray
+restarts an actor that dies; the batch sends its jobs again. Files travel back through Ray, so no shared disk is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ..errors import HeadlessError, ServerUnreachable
+from ..files import write_atomically
+from . import BatchJob, Done
+
+
+class RayMissing(HeadlessError):
+    """Ray is not installed here."""
+
+    key = "ray_missing"
+    exit_code = 4
+
+
+class _Actor:
+    """Lives in a Ray worker process and holds one server."""
+
+    def __init__(self, url: str | None):
+        self._url, self._worker, self._stack = url, None, None
+
+    async def start(self) -> str:
+        """Make the server ready; its address."""
+        from .local import LocalWorker
+
+        if self._worker is None:
+            if self._url is None:
+                self._url = await asyncio.to_thread(self._spawn)
+            self._worker = LocalWorker(self._url)
+        await self._worker.start()
+        return self._worker.name
+
+    def _spawn(self) -> str:
+        import contextlib
+
+        from ...setup.server import running
+
+        self._stack = contextlib.ExitStack()
+        return self._stack.enter_context(running()).url
+
+    async def alive(self) -> bool:
+        """Whether the server answers."""
+        return self._worker is not None and await self._worker.alive()
+
+    async def object_info(self) -> dict[str, Any]:
+        """The server's nodes."""
+        await self.start()
+        return await self._worker.object_info()
+
+    async def run(
+        self, job: BatchJob, uploads: dict[str, bytes]
+    ) -> tuple[list[tuple[dict[str, Any], bytes]], float | None]:
+        """Run a job; the facts and bytes of its files. ``uploads``: the local files that the job names, by path."""
+        await self.start()
+        with tempfile.TemporaryDirectory(prefix="chibi-ray-") as scratch:
+            folder = Path(scratch)
+            inputs = folder / "inputs"
+            inputs.mkdir()
+            moved = []
+            for number, (node_id, name, path) in enumerate(job.files):
+                copy = inputs / f"{number}{Path(path).suffix}"
+                copy.write_bytes(uploads[path])
+                moved.append((node_id, name, str(copy)))
+            own = BatchJob(
+                job.row_id, job.prompt, tuple(moved), job.job_id, job.workflow, job.timeout, job.types, job.tag
+            )
+            done = await self._worker.run(own, folder)
+            return [(facts, (folder / facts["file"]).read_bytes()) for facts in done.files], done.seconds
+
+    async def close(self) -> None:
+        """Let go of the server; end it if it was started here."""
+        if self._worker is not None:
+            await self._worker.close()
+        if self._stack is not None:
+            await asyncio.to_thread(self._stack.close)
+
+
+class RayWorker:
+    """The driver's side of one actor."""
+
+    def __init__(self, ray: Any, actor: Any, name: str):
+        self._ray, self.actor, self.name = ray, actor, name
+
+    async def _ask(self, method: str, *arguments: Any) -> Any:
+        try:
+            return await getattr(self.actor, method).remote(*arguments)
+        except self._ray.exceptions.RayTaskError as error:
+            cause = getattr(error, "cause", None)
+            raise (
+                cause if isinstance(cause, HeadlessError) else ServerUnreachable(url=self.name, reason=str(cause))
+            ) from error
+        except self._ray.exceptions.RayError as error:
+            raise ServerUnreachable(url=self.name, reason=f"the Ray actor died ({type(error).__name__})") from error
+
+    async def start(self) -> None:
+        """Wait until the actor has its server."""
+        await self._ask("start")
+
+    async def alive(self) -> bool:
+        """Whether the actor, restarted if need be, reaches its server."""
+        try:
+            await self._ask("start")
+            return await self._ask("alive")
+        except HeadlessError:
+            return False
+
+    async def object_info(self) -> dict[str, Any]:
+        """The server's nodes."""
+        return await self._ask("object_info")
+
+    async def run(self, job: BatchJob, folder: Path) -> Done:
+        """Send the job with its photos, write what comes back."""
+        uploads = {path: Path(path).read_bytes() for _, _, path in job.files}
+        files, seconds = await self._ask("run", job, uploads)
+        for facts, data in files:
+            write_atomically(folder / facts["file"], data)
+        return Done(tuple(facts for facts, _ in files), seconds)
+
+    async def close(self) -> None:
+        """End the actor."""
+        try:
+            await asyncio.wait_for(self._ask("close"), 20)
+        except (HeadlessError, asyncio.TimeoutError):
+            pass
+        self._ray.kill(self.actor)
+
+
+def ray_workers(
+    urls: list[str], *, spawn: int = 1, address: str | None = None, gpus: float | None = None
+) -> list[RayWorker]:
+    """One actor per URL, or ``spawn`` actors that start a server each, on the cluster at ``address`` (default: this
+    machine).
+
+    Raises :class:`RayMissing` with the line to run.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise RayMissing()
+    import ray
+
+    if not ray.is_initialized():
+        package = Path(__file__).resolve().parents[2]
+        environment = {"py_modules": [str(package)]} if address else None
+        ray.init(
+            address=address,
+            include_dashboard=False,
+            log_to_driver=False,
+            configure_logging=False,
+            runtime_env=environment,
+        )
+    if gpus is None:
+        gpus = 1.0 if not urls and ray.cluster_resources().get("GPU", 0) >= spawn else 0.0
+    kind = ray.remote(num_cpus=0 if urls else 1, num_gpus=gpus, max_restarts=-1, max_task_retries=0, max_concurrency=8)(
+        _Actor
+    )
+    targets: list[str | None] = list(urls) if urls else [None] * spawn
+    return [RayWorker(ray, kind.remote(url), url or f"ray-{number}") for number, url in enumerate(targets, 1)]
