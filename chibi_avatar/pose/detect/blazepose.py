@@ -264,8 +264,8 @@ def _with_parts(picture: np.ndarray, found: Found, folder: Path, device: str, ha
     if face and (folder / FILES[3]).is_file() and blaze[[0, 2, 5], 2].min() > 0.5:
         points = _face(picture, blaze[:, :2], folder, device)
         if points is not None:
-            eyes = [(*blaze[i, :2], 1.0) for i in (5, 2)]
-            parts["face"] = np.concatenate([points, np.array(eyes)])
+            found = found._replace(person=_with_face(found.person, points))
+            parts["face"] = np.concatenate([points, found.person.body[[14, 15]]])
     feet = np.zeros((6, 3))
     for row, i in ((0, 31), (2, 29), (3, 32), (5, 30)):
         if blaze[i, 2] > 0.5:
