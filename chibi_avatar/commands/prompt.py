@@ -16,8 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from ..prompt.dialects import FAMILIES
 
     parser.add_argument("text", help="the description, in Chinese or English; '-' reads it from standard input")
-    parser.add_argument("--family", default="illustrious", help="model family: " + ", ".join(FAMILIES) + " (default: illustrious)")
+    parser.add_argument(
+        "--family", default="illustrious", help="model family: " + ", ".join(FAMILIES) + " (default: illustrious)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of wildcards and random choices (default: 0)")
+    parser.add_argument(
+        "--variety", type=float, default=0.0, help="0 to 1: how much of what is not said is drawn from the seed"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
 
@@ -25,10 +30,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the prompt, or the whole result as JSON."""
     from ..prompt import build
     from ..prompt.dialects import FamilyError
+    from ..prompt.tokens import find_tokens
 
     text = sys.stdin.read() if arguments.text == "-" else arguments.text
     try:
-        result = build(text, arguments.family, seed=arguments.seed)
+        result = build(text, arguments.family, seed=arguments.seed, variety=arguments.variety, count=find_tokens())
     except (FamilyError, CharacterError) as error:
         raise UsageError(str(error)) from error
     if arguments.json:

@@ -73,11 +73,15 @@ def resolve_conflicts(character: Character) -> Resolved:
                     del values[path]
                 else:
                     values[path] = value
-            told.setdefault(rule["id"], {"rule": rule["id"], "en": rule["en"], "zh": rule["zh"], "fields": list(rule["when"])})
+            told.setdefault(
+                rule["id"], {"rule": rule["id"], "en": rule["en"], "zh": rule["zh"], "fields": list(rule["when"])}
+            )
         if not changed:
             break
     evidence = {path: found for path in values if (found := character.evidence(path)) is not None}
-    return Resolved(Character(values, evidence), frozenset(path for path in hidden if path in values), list(told.values()))
+    return Resolved(
+        Character(values, evidence), frozenset(path for path in hidden if path in values), list(told.values())
+    )
 
 
 def unresolved(character: Character, hidden: frozenset[str] = frozenset()) -> list[str]:
@@ -86,5 +90,7 @@ def unresolved(character: Character, hidden: frozenset[str] = frozenset()) -> li
         rule["id"]
         for rule in load("conflicts")["rules"]
         if fires(rule, character)
-        and (any(path in character and path not in hidden for path in rule.get("hide", ())) or _changes(rule, character))
+        and (
+            any(path in character and path not in hidden for path in rule.get("hide", ())) or _changes(rule, character)
+        )
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -14,7 +14,7 @@ class DataError(ValueError):
     """A data file of the prompt room is damaged. The message names the file."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(name: str) -> dict[str, Any]:
     """The parsed ``data/<name>.json``. Treat as read-only. Raises :class:`DataError` when it is not valid."""
     try:
@@ -23,5 +23,5 @@ def load(name: str) -> dict[str, Any]:
     except (OSError, json.JSONDecodeError) as error:
         raise DataError(f"chibi_avatar/prompt/data/{name}.json cannot be read: {error}") from error
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise DataError(f"chibi_avatar/prompt/data/{name}.json: expected \"schema\": {SCHEMA}")
+        raise DataError(f'chibi_avatar/prompt/data/{name}.json: expected "schema": {SCHEMA}')
     return data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from .datafiles import load
 
@@ -50,7 +50,7 @@ def dialect(family: str) -> Dialect:
     return _read(name)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read(name: str) -> Dialect:
     data = load(f"dialects/{name}")
     lists = {key: tuple(data[key]) for key in ("prefix", "subject", "rating", "suffix", "negative")}

@@ -136,6 +136,9 @@ class Notebook:
                     found = lexicon().entries.get(path, {}).get(value)
                     if found and found.tag and value != "none":
                         self.extra(found.tag, start, end)
+                        self.parse.notes.append(
+                            f"'{found.tag}' besides '{str(old).replace('_', ' ')}': kept as free text"
+                        )
                     return False
             elif isinstance(old, Color):
                 return False
@@ -205,7 +208,12 @@ class Notebook:
         fields = self.person.fields
         if side == "left":
             old = fields.get("eyes.color")
-            if old is not None and old != color and "eyes.color_right" not in fields and getattr(self, "right_seen", False):
+            if (
+                old is not None
+                and old != color
+                and "eyes.color_right" not in fields
+                and getattr(self, "right_seen", False)
+            ):
                 fields["eyes.color_right"] = old
             fields.pop("eyes.color", None)
             self.put("eyes.color", color, start, end)

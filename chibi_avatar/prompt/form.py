@@ -43,7 +43,9 @@ def read_form(text: str) -> Form:
         raise CharacterError('the form must be a JSON object such as {"fields": {"hair.color": "#f4a7c0"}}')
     version = data.get("version", VERSION)
     if not isinstance(version, int) or version > VERSION:
-        raise CharacterError(f"the form has version {str(version)[:20]}, this pack reads up to {VERSION}: update Chibi Avatar")
+        raise CharacterError(
+            f"the form has version {str(version)[:20]}, this pack reads up to {VERSION}: update Chibi Avatar"
+        )
     form = Form()
     fields = data.get("fields", {})
     for path, value in fields.items() if isinstance(fields, dict) else ():
@@ -60,7 +62,12 @@ def read_form(text: str) -> Form:
         form.locks = frozenset(path for path in locks if isinstance(path, str) and path in FIELDS)
     weights = data.get("weights", {})
     for path, weight in weights.items() if isinstance(weights, dict) else ():
-        if path in FIELDS and isinstance(weight, (int, float)) and not isinstance(weight, bool) and 0.1 <= weight <= 2.0:
+        if (
+            path in FIELDS
+            and isinstance(weight, (int, float))
+            and not isinstance(weight, bool)
+            and 0.1 <= weight <= 2.0
+        ):
             form.weights[path] = float(weight)
         else:
             form.notes.append(f"form: weight of {str(path)[:40]!r} must be a number from 0.1 to 2; left out")

@@ -45,7 +45,11 @@ class Entry:
 
     def label(self, language: str) -> str:
         """The name to show: the first Chinese form for ``zh``, the tag otherwise."""
-        return self.zh[0] if language == "zh" and self.zh else (self.en[0] if self.en else self.tag or self.id.replace("_", " "))
+        return (
+            self.zh[0]
+            if language == "zh" and self.zh
+            else (self.en[0] if self.en else self.tag or self.id.replace("_", " "))
+        )
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,10 @@ def lexicon() -> Lexicon:
                     builder.add(surface, meaning)
                 for sign in item.get("emoji", ()):
                     builder.add(sign, meaning)
-                adjectival = path.split(".")[0] in ("hair", "eyes", "brows", "face", "proportions", "age_look") or entry.id == "none"
+                adjectival = (
+                    path.split(".")[0] in ("hair", "eyes", "brows", "face", "proportions", "age_look")
+                    or entry.id == "none"
+                )
                 for word in (tag,) if adjectival else (tag, entry.id.replace("_", " ")):
                     if word and "," not in word:
                         builder.add_weak(word, meaning)
@@ -215,7 +222,9 @@ def lexicon() -> Lexicon:
     by_name: dict[str, ColorWord] = {}
     for item in load("colors")["colors"]:
         en, zh = _forms(item)
-        word = ColorWord(item["id"], item["hex"], item["family"], en, zh, item.get("rarity", 0.3), item.get("implies", ""))
+        word = ColorWord(
+            item["id"], item["hex"], item["family"], en, zh, item.get("rarity", 0.3), item.get("implies", "")
+        )
         colors[word.id] = word
         by_name[word.name] = word
         meaning = Meaning("color", word)
@@ -256,7 +265,13 @@ def _grammar(builder: _Builder) -> dict[str, Color]:
         tones[tone["id"]] = Color(tone["hex"], tone["id"])
         for surface in both(tone):
             builder.add(surface, Meaning("tone", tone["id"]))
-    for group, kind in (("heads", "head"), ("shades", "shade"), ("adjectives", "adj"), ("negatives", "negword"), ("counts", "count")):
+    for group, kind in (
+        ("heads", "head"),
+        ("shades", "shade"),
+        ("adjectives", "adj"),
+        ("negatives", "negword"),
+        ("counts", "count"),
+    ):
         for name, item in grammar[group].items():
             for surface in both(item):
                 builder.add(surface, Meaning(kind, name), rank=3 if kind == "head" else 2)
@@ -338,6 +353,8 @@ def nearest_color(hex_value: str) -> ColorWord:
     def distance(word: ColorWord) -> tuple[float, str]:
         r, g, b = (int(word.hex[i : i + 2], 16) for i in (1, 3, 5))
         mean = (red + r) / 2
-        return (2 + mean / 256) * (red - r) ** 2 + 4 * (green - g) ** 2 + (2 + (255 - mean) / 256) * (blue - b) ** 2, word.id
+        return (2 + mean / 256) * (red - r) ** 2 + 4 * (green - g) ** 2 + (2 + (255 - mean) / 256) * (
+            blue - b
+        ) ** 2, word.id
 
     return min((w for w in lexicon().colors.values() if w.family != "rainbow"), key=distance)

@@ -9,7 +9,7 @@ from .datafiles import load
 from .lexicon import Lexicon, Meaning, lexicon
 from .text import Token, is_number
 
-_BREAKS = frozenset(",.;!?，。；！？\n()[]{}|\"<>…•·*#~^")
+_BREAKS = frozenset(',.;!?，。；！？\n()[]{}|"<>…•·*#~^')
 _UNKNOWN_COST = 3.0
 _SOFT = frozenset(("fill", "minor"))
 

@@ -6,14 +6,37 @@ from typing import Any
 
 from ..character import Character, Evidence
 
-_BY_LENGTH = {"very_short": "short", "short": "short", "medium": "bob", "long": "long_straight", "very_long": "long_straight"}
+_BY_LENGTH = {
+    "very_short": "short",
+    "short": "short",
+    "medium": "bob",
+    "long": "long_straight",
+    "very_long": "long_straight",
+}
 _BY_TEXTURE = {"curly": "curly", "spiky": "spiky"}
-_OUTER = {"blazer": "blazer_uniform", "lab_coat": "suit", "cardigan": "sweater", "raglan": "hoodie", "cloak": "hanfu", "haori": "kimono"}
+_OUTER = {
+    "blazer": "blazer_uniform",
+    "lab_coat": "suit",
+    "cardigan": "sweater",
+    "raglan": "hoodie",
+    "cloak": "hanfu",
+    "haori": "kimono",
+}
 _TOP = {
     "hoodie": "hoodie", "sweatshirt": "hoodie", "sweater": "sweater", "turtleneck": "sweater", "sweater_vest": "sweater",
     "chinese_top": "qipao", "sailor_shirt": "sailor_uniform",
 }  # fmt: skip
-_SKIRTS = ("skirt", "pleated_skirt", "miniskirt", "suspender_skirt", "denim_skirt", "frilled_skirt", "long_skirt", "tutu_skirt", "kilt")
+_SKIRTS = (
+    "skirt",
+    "pleated_skirt",
+    "miniskirt",
+    "suspender_skirt",
+    "denim_skirt",
+    "frilled_skirt",
+    "long_skirt",
+    "tutu_skirt",
+    "kilt",
+)
 
 
 def for_avatar(character: Character) -> Character:
@@ -23,7 +46,11 @@ def for_avatar(character: Character) -> Character:
     """
     derived: dict[str, Any] = {}
     if "hair.style" not in character:
-        style = _BY_TEXTURE.get(str(character.get("hair.texture"))) if character.get("hair.length") in (None, "short", "medium") else None
+        style = (
+            _BY_TEXTURE.get(str(character.get("hair.texture")))
+            if character.get("hair.length") in (None, "short", "medium")
+            else None
+        )
         style = style or _BY_LENGTH.get(str(character.get("hair.length")))
         if style:
             derived["hair.style"] = style
@@ -41,15 +68,28 @@ def _outfit(character: Character) -> dict[str, Any]:
     if top is None and bottom is None and outer in (None, "none"):
         return {}
     if bottom in _SKIRTS and (top in ("shirt", "blouse", None) or outer == "blazer"):
-        return _colored("blazer_uniform" if outer == "blazer" else "sailor_uniform" if top is None else "blazer_uniform", character, "outer" if outer else "top", "bottom")
+        return _colored(
+            "blazer_uniform" if outer == "blazer" else "sailor_uniform" if top is None else "blazer_uniform",
+            character,
+            "outer" if outer else "top",
+            "bottom",
+        )
     if outer in _OUTER:
         return _colored(_OUTER[outer], character, "outer", "bottom")
-    return _colored(_TOP.get(str(top), "tshirt_shorts" if outer in (None, "none") else "hoodie"), character, "top" if top else "outer", "bottom")
+    return _colored(
+        _TOP.get(str(top), "tshirt_shorts" if outer in (None, "none") else "hoodie"),
+        character,
+        "top" if top else "outer",
+        "bottom",
+    )
 
 
 def _colored(kind: str, character: Character, main: str, second: str) -> dict[str, Any]:
     found: dict[str, Any] = {"outfit.kind": kind}
-    for path, source in (("outfit.color", f"{main}.color"), ("outfit.color2", f"{second}.color2" if main == second else f"{second}.color")):
+    for path, source in (
+        ("outfit.color", f"{main}.color"),
+        ("outfit.color2", f"{second}.color2" if main == second else f"{second}.color"),
+    ):
         if source in character and path not in character:
             found[path] = character[source]
     pattern = character.get(f"{main}.pattern")

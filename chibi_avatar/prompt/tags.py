@@ -116,18 +116,22 @@ def eye_tags(values: Mapping[str, object]) -> list[tuple[str, str]]:
     return out
 
 
-def character_tags(character: Character, weights: Mapping[str, float] | None = None) -> list[Tag]:
-    """Every set field as tags, in the order of :data:`GROUPS`. Default-filled fields are not said."""
+def character_tags(
+    character: Character, weights: Mapping[str, float] | None = None, hidden: frozenset[str] = frozenset()
+) -> list[Tag]:
+    """Every set field as tags, in the order of :data:`GROUPS`. Default-filled and hidden fields are not said."""
     weights = weights or {}
-    values = {
-        path: value for path, value in character.items() if (character.evidence(path) or 0) and character.evidence(path).source != "default"
-    }
+    values = {}
+    for path, value in character.items():
+        evidence = character.evidence(path)
+        if path not in hidden and (evidence is None or evidence.source != "default"):
+            values[path] = value
     tags: list[Tag] = []
 
     def add(text: str, group: str, path: str) -> None:
         for part in text.split(", "):
             if part:
-                tags.append(Tag(part, group, path, weights.get(path, 1.0)))
+                tags.append(Tag(part, group, path, weights.get(f"extra:{part}" if path == "extra" else path, 1.0)))
 
     presentation = values.get("presentation")
     add(_COUNT.get(str(presentation), "1other") if presentation else "", "subject", "presentation")
@@ -139,7 +143,18 @@ def character_tags(character: Character, weights: Mapping[str, float] | None = N
     for path in ("skin.color",):
         if path in values:
             add(f"{color_words(values[path])} skin", "identity", path)
-    for path in ("brows.style", "face.shape", "face.blush", "face.freckles", "face.mole", "face.fang", "face.beard", "face.marking", "age_look", "proportions.build"):
+    for path in (
+        "brows.style",
+        "face.shape",
+        "face.blush",
+        "face.freckles",
+        "face.mole",
+        "face.fang",
+        "face.beard",
+        "face.marking",
+        "age_look",
+        "proportions.build",
+    ):
         value = values.get(path)
         if value in (None, False, "none"):
             continue
@@ -166,7 +181,11 @@ def character_tags(character: Character, weights: Mapping[str, float] | None = N
     if values.get("scene.background"):
         text = value_tag("scene.background", values["scene.background"])
         color = values.get("scene.color")
-        add(f"{color_words(color)} background, {text}" if isinstance(color, Color) else text, "scene", "scene.background")
+        add(
+            f"{color_words(color)} background, {text}" if isinstance(color, Color) else text,
+            "scene",
+            "scene.background",
+        )
     if values.get("scene.time"):
         add(value_tag("scene.time", values["scene.time"]), "scene", "scene.time")
     if values.get("style.render"):
@@ -184,6 +203,13 @@ def absent_tags(character: Character) -> list[str]:
         if value != "none" or path in ("hair.bangs", "shoes.kind"):
             continue
         slot = path.split(".")[0]
-        word = {"hair_ornament": "hair ornament", "animal_ears": "animal ears", "outer": "jacket", "neck": "scarf", "held": "holding", "legwear": "socks"}
+        word = {
+            "hair_ornament": "hair ornament",
+            "animal_ears": "animal ears",
+            "outer": "jacket",
+            "neck": "scarf",
+            "held": "holding",
+            "legwear": "socks",
+        }
         out.append("beard" if path == "face.beard" else word.get(slot, slot) if FIELDS[path].type == "kind" else slot)
     return out

@@ -33,7 +33,7 @@ class Wild:
 
 @dataclass(frozen=True)
 class Variant:
-    options: tuple[tuple[float, "Sequence_"], ...]
+    options: tuple[tuple[float, Sequence_], ...]
     low: int = 1
     high: int = 1
     joiner: str = ","
@@ -68,7 +68,7 @@ def _sequence(text: str, i: int, depth: int, top: bool) -> tuple[Sequence_, int]
     while i < len(text):
         char = text[i]
         if char == "\\" and i + 1 < len(text) and text[i + 1] in "{}|":
-            buffer.append(text[i : i + 2] if top else text[i : i + 2])
+            buffer.append(text[i : i + 2])
             i += 2
         elif char == "{":
             flush()
@@ -96,7 +96,7 @@ def _variant(text: str, start: int, depth: int) -> tuple[Variant, int]:
         if bound.group(1):
             low = high = int(bound.group(1))
         else:
-            low, high = int(bound.group(2) or 0), int(bound.group(3) or 999)
+            low, high = int(bound.group(2) or 1), int(bound.group(3) or 999)
         i = bound.end()
         end = text.find("$$", i)
         stop = min((k for k in (text.find("|", i), text.find("}", i), text.find("{", i)) if k >= 0), default=len(text))
@@ -108,6 +108,8 @@ def _variant(text: str, start: int, depth: int) -> tuple[Variant, int]:
         match = _WEIGHT.match(text, i)
         if match:
             weight, i = float(match.group(1)), match.end()
+        while i < len(text) and text[i] == " ":
+            i += 1
         sequence, i = _sequence(text, i, depth, top=False)
         options.append((weight, sequence))
         if i >= len(text):
@@ -163,7 +165,9 @@ class Expander:
     def _wild(self, part: Wild, seed: int, here: str, depth: int) -> str:
         lines = self.lines(part.name)
         if not lines or depth >= MAX_DEPTH:
-            self.notes.append(f"wildcards: __{part.name}__ " + ("nests too deep" if lines else "is not known") + "; left as it is")
+            self.notes.append(
+                f"wildcards: __{part.name}__ " + ("nests too deep" if lines else "is not known") + "; left as it is"
+            )
             return f"__{part.name}__"
         weights = []
         texts = []
@@ -194,8 +198,10 @@ class Expander:
                 weights = [1.0] * len(left)
             index, (_, sequence) = pick(seed, f"pick {here} {step}", left, weights)
             left = [item for item in left if item[0] != index]
-            chosen.append(self._expand(sequence, seed, f"{here}.{index}", depth + 1))
-        return part.joiner.join(chosen)
+            text = self._expand(sequence, seed, f"{here}.{index}", depth + 1)
+            if text not in chosen:
+                chosen.append(text)
+        return part.joiner.join(text for text in chosen if text)
 
     def _pool(self, part: Variant) -> list[tuple[float, Sequence_]]:
         """``{2$$__colour__}`` chooses among the wildcard's lines."""
@@ -230,5 +236,8 @@ class Expander:
             low, high = sorted((min(part.low, len(options)), min(part.high, len(options))))
             for count in range(low, high + 1):
                 for combination in itertools.permutations(options, count):
-                    for pieces in itertools.product(*(list(self._all(sequence, depth + 1)) for _, sequence in combination)):
-                        yield part.joiner.join(pieces)
+                    for pieces in itertools.product(
+                        *(list(self._all(sequence, depth + 1)) for _, sequence in combination)
+                    ):
+                        if len(set(pieces)) == len(pieces):
+                            yield part.joiner.join(piece for piece in pieces if piece)

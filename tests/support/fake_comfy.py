@@ -70,6 +70,7 @@ class FakeComfy:
         self.switches = 0
         self.posted = 0
         self.finished_at: dict[str, float] = {}
+        self.die_after = 0
         self.view_hook: Any = None
         self.reject: Any = None
         self._pending: deque[str] = deque()
@@ -140,12 +141,6 @@ class FakeComfy:
         await asyncio.sleep(down)
         await self._listen()
 
-    def die(self) -> None:
-        """Stop listening for good."""
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(20)
-        self.jobs.clear()
-        self._pending.clear()
-
     # --- misdeeds ----------------------------------------------------------------------------------------------------
 
     def _happens(self, name: str) -> bool:
@@ -193,6 +188,11 @@ class FakeComfy:
                 continue
             self._complete(job_id, job, echo)
             self.finished_at[job_id] = time.monotonic()
+            if self.die_after and sum(self.runs.values()) >= self.die_after:
+                self.jobs.clear()
+                self._pending.clear()
+                await self._runner.cleanup()
+                return
             await self._send(job_id, "execution_success", {})
             await self._send(job_id, "executing", {"node": None})
 

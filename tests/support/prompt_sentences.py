@@ -87,7 +87,9 @@ def score(rows: list[tuple[str, list[str]]]) -> Score:
             if path in person.implied and path not in meant:
                 continue
             total.claimed += 1
-            good = path in meant and any(w.split("=")[0] == path and matches(value, w.split("=")[1]) for w in expand(wanted))
+            good = path in meant and any(
+                w.split("=")[0] == path and matches(value, w.split("=")[1]) for w in expand(wanted)
+            )
             total.right += good
             if not good:
                 total.misses.append(f"EXTRA {path}={value} | {text}")
@@ -95,7 +97,11 @@ def score(rows: list[tuple[str, list[str]]]) -> Score:
 
 
 def expand(wanted: list[str]) -> list[str]:
-    return ["presentation=" + {"f": "feminine", "m": "masculine"}[w] if w in ("f", "m") else w for w in wanted if "=" in w or w in ("f", "m")]
+    return [
+        "presentation=" + {"f": "feminine", "m": "masculine"}[w] if w in ("f", "m") else w
+        for w in wanted
+        if "=" in w or w in ("f", "m")
+    ]
 
 
 def shown(fields: dict) -> str:

@@ -241,10 +241,12 @@ def crowd(f: Flow) -> None:
         f.group = f"Person {number} · 第 {number} 人"
         words = f("ChibiPromptBuilder", "Words · 文字", description=who, family="sd15", seed=number)
         base = f("ChibiAvatarBase", "Base · 底模", character=words[2], texture_size="1024")
-        backdrop = ("soft", "mint", "sky", "lilac")[number - 1]
-        pictures.append(
-            f("ChibiAvatarRender", "Picture · 图", avatar=base[0], width=512, height=640, background=backdrop)
-        )
+        backdrop, name = (("soft", "waving"), ("mint", "standing"), ("sky", "hands_on_hips"), ("lilac", "jumping"))[
+            number - 1
+        ]
+        pose = f("ChibiPosePreset", "Pose · 姿势", pose=name, character=words[2])
+        look = {"width": 512, "height": 640, "background": backdrop}
+        pictures.append(f("ChibiAvatarRender", "Picture · 图", avatar=base[0], pose=pose[0], **look))
     f.group = "Together · 合影"
     batch = f("BatchImagesNode", "Together · 合并", **{f"images__image{n}": p[0] for n, p in enumerate(pictures)})
     single = f("RebatchImages", "One by one · 拆分", images=batch[0], batch_size=1)

@@ -1,0 +1,393 @@
+"""Nouns and what belongs to them: colours, patterns and adjectives find their noun; refused nouns become ``none``."""
+
+from __future__ import annotations
+
+from ..character import FIELDS
+from .choices import Choice
+from .datafiles import load
+from .facts import Notebook, Noun, Parse, color_path, is_garment
+from .lexicon import WORN, ColorWord, Entry, Pattern, lexicon
+from .segment import Piece
+
+_HAIR_ADJ = {
+    "long": ("hair.length", "long"), "short": ("hair.length", "short"), "medium": ("hair.length", "medium"),
+    "very long": ("hair.length", "very_long"), "straight": ("hair.texture", "straight"), "wavy": ("hair.texture", "wavy"),
+    "curly": ("hair.texture", "curly"), "spiky": ("hair.texture", "spiky"), "messy": ("hair.texture", "messy"),
+}  # fmt: skip
+DROPPABLE = frozenset(WORN) - {"top", "bottom"}
+
+
+class Nouns:
+    """The part of the reader that keeps the state of a clause and writes nouns into the notebook."""
+
+    book: Notebook
+    parse: Parse
+    chosen: list[Choice]
+    last: Noun | None
+    hetero: bool
+    explicit_subject: bool
+    markers: int
+    weight_at: list[tuple[int, int, float, str]]
+
+    def reset_clause(self) -> None:
+        self.nouns: list[Noun] = []
+        self.colors: list[ColorWord] = []
+        self.color_span: tuple[int, int] = (0, 0)
+        self.patterns: list[tuple[Pattern, Piece]] = []
+        self.adjectives: list[tuple[str, Piece]] = []
+        self.mods: list[Piece] = []
+        self.shade = ""
+        self.intensity = 1.0
+        self.neg: Piece | None = None
+        self.neg_count = 0
+        self.neg_linked = True
+        self.neg_colored = False
+        self.copula: Noun | None = None
+        self.back = False
+        self.half = False
+        self.side = ""
+        self.sides: dict[str, tuple[ColorWord, Piece]] = {}
+        self.linked = False
+        self.holding = False
+        self.dressed = False
+
+    def attach(self, noun: Noun) -> None:
+        """Pending colours go to ``noun``."""
+        if not self.colors:
+            return
+        if noun.negated or self.neg is not None:
+            self.refuse_color(noun)
+        else:
+            if self.half and noun.path == "hair.color":
+                self.book.put("hair.coloring", "two_tone", *self.color_span)
+            self.book.colors(noun, self.colors, *self.color_span, weight=self.intensity)
+        self.colors = []
+        self.intensity = 1.0
+
+    def refuse_color(self, noun: Noun) -> None:
+        name = (
+            noun.path.split(".")[0] if noun.entry is None else (noun.entry.en[0] if noun.entry.en else noun.entry.tag)
+        )
+        self.book.negative(f"{self.colors[0].name} {name}", *self.color_span)
+        self.neg_count += 1
+
+    def give_back(self) -> None:
+        self.attach(self.nouns[-1])
+
+    def withdraw(self, noun: Noun, piece: Piece) -> None:
+        """``眼镜去掉``: what was just named is refused after all."""
+        if noun.negated or noun.entry is None:
+            return
+        fields = self.book.person.fields
+        if fields.get(noun.path) == noun.entry.value:
+            del fields[noun.path]
+            color = color_path(noun.path)
+            if color and noun.colored:
+                fields.pop(color, None)
+        noun.negated = True
+        self.refuse_entry(noun.entry, noun.start, piece.end)
+
+    def lips(self, piece: Piece) -> None:
+        if self.colors and self.neg is None:
+            self.book.put("face.marking", "lipstick", piece.start, piece.end)
+            self.book.extra(f"{self.colors[0].name} lips", piece.start, piece.end)
+        self.colors = []
+
+    def head_outfit(self, piece: Piece) -> None:
+        noun = Noun("outfit.color", piece.start, piece.end, bare=True)
+        if self.neg is not None:
+            return
+        if "outfit.color" in self.book.person.fields:
+            return
+        if self.last is not None and is_garment(self.last.path) and not self.last.colored and not self.colors:
+            return
+        self.push(noun)
+
+    def skin(self, piece: Piece) -> None:
+        words = load("grammar")["tone_words"]
+        lex = lexicon()
+        name = self.colors[0].name if self.colors else self.shade
+        tone = words.get(name) or words.get(self.colors[0].id if self.colors else "")
+        span = self.color_span if self.colors else (piece.start, piece.end)
+        if self.neg is not None:
+            self.book.negative(f"{name} skin", *span)
+        elif tone:
+            self.book.put("skin.color", lex.tones[tone], *span)
+        elif self.colors:
+            self.book.put("skin.color", self.colors[0].color(), *span)
+        self.colors, self.shade = [], ""
+
+    def compose(self, found: Entry, piece: Piece) -> Entry:
+        """``leather`` + … + ``jacket``: an adjective or material before its noun may make another entry."""
+        lex = lexicon()
+        words: list[tuple[tuple[str, ...], object]] = [((name,), item) for name, item in self.adjectives]
+        words += [(mod.words, None) for mod in self.mods]
+        words += [(p.words, (pattern, p)) for pattern, p in self.patterns]
+        words += [(p.words, item) for name, item in self.adjectives for p in (item,)]
+        for prefix, item in words:
+            for meaning in lex.lookup((*prefix, *piece.words)):
+                if meaning.kind == "entry" and (
+                    meaning.value.path.split(".")[0] == found.path.split(".")[0] or found.path == "held.kind"
+                ):
+                    if isinstance(item, tuple):
+                        self.patterns.remove(item)
+                    self.adjectives = [pair for pair in self.adjectives if pair[1] is not item]
+                    return meaning.value
+        return found
+
+    def subject(self, value: str, piece: Piece, pronoun: bool) -> None:
+        if self.parse.subjects > 1:
+            index = next(
+                (k for k, person in enumerate(self.parse.people) if person.fields.get("presentation") == value), None
+            )
+            if index is None:
+                self.book.who = len([p for p in self.parse.people if "presentation" in p.fields])
+                self.book.who = min(self.book.who, self.parse.subjects - 1)
+            elif len(self.parse.people) > 1 or index == 0 and self.book.who != 0 and self.markers == 0:
+                if self.markers == 0:
+                    self.book.who = index
+        if not pronoun and not self.explicit_subject:
+            self.book.person.fields.pop("presentation", None)
+        if not pronoun:
+            self.explicit_subject = True
+        self.book.put("presentation", value, piece.start, piece.end)
+
+    def still_negated(self, body: list[Piece], i: int, noun: Noun | None) -> bool:
+        """Whether the refusal still reaches this noun."""
+        if self.neg is None:
+            return False
+        if self.neg_count == 0:
+            return True
+        chinese = not body[i].latin if body else False
+        if self.linked or self.neg_linked:
+            if self.colors and not self.neg_colored:
+                self.neg = None
+                return False
+            return True
+        if (
+            chinese
+            and noun is not None
+            and not self.colors
+            and not self.adjectives
+            and noun.path.split(".")[0] in DROPPABLE
+        ):
+            return True
+        self.neg = None
+        return False
+
+    def push(self, noun: Noun, body: list[Piece] | None = None, i: int = 0) -> None:
+        """A noun arrives: it takes what is pending, or is refused."""
+        negated = (
+            self.still_negated(body or [], i, noun)
+            if body
+            else (self.neg is not None and (self.neg_count == 0 or self.neg_linked))
+        )
+        if not negated and self.neg is not None and self.neg_count:
+            self.neg = None
+        noun.negated = negated
+        if negated:
+            self.refuse(noun)
+        else:
+            self.accept(noun)
+        self.nouns.append(noun)
+        self.last = noun
+        self.linked = False
+        self.neg_linked = False
+        self.copula = None
+        self.mods = []
+        self.holding = False
+
+    def refuse(self, noun: Noun) -> None:
+        noun.color_refused = bool(self.colors)
+        if noun.entry is None:
+            if self.adjectives and noun.path == "hair.color":
+                self.book.negative(f"{self.adjectives[0][0]} hair", noun.start, noun.end)
+                self.neg_count += 1
+            elif self.colors:
+                self.refuse_color(noun)
+            elif noun.path == "hair.color":
+                self.refuse_entry(lexicon().entries["hair.style"]["ponytail"], noun.start, noun.end)
+            self.colors, self.adjectives = [], []
+            return
+        colors = [word.name for word in self.colors]
+        self.colors, self.adjectives, self.patterns = [], [], []
+        self.refuse_entry(noun.entry, noun.start, noun.end, " ".join(colors))
+        self.neg_count += 1
+
+    def refuse_entry(self, found: Entry, start: int, end: int, color: str = "") -> None:
+        """The thing goes to the negative prompt, and its field to ``none`` where that is a possible and decent wish."""
+        if found.id == "none" and found.path == "shoes.kind":
+            return
+        words = found.tag or (found.en[0] if found.en else found.id.replace("_", " "))
+        self.book.negative(f"{color} {words}".strip(), start, end)
+        group = found.path.split(".")[0]
+        fields = self.book.person.fields
+        if FIELDS[found.path].type == "flag":
+            fields.setdefault(found.path, False)
+        elif group in DROPPABLE or found.path in ("face.beard", "hair.bangs"):
+            fields.setdefault(found.path, "none")
+        elif found.path == "scene.background" and found.id == "simple":
+            fields.setdefault(found.path, "simple")
+
+    def accept(self, noun: Noun) -> None:
+        entry = noun.entry
+        weight = self.weight(noun)
+        if entry is not None:
+            if entry.path == "face.beard" and self.colors and entry.id != "none":
+                self.book.extra(f"{self.colors[0].name} {entry.tag}", noun.start, noun.end)
+                self.colors = []
+            if self.book.put(entry.path, entry.value, noun.start, noun.end):
+                self.book.also(entry, noun.start, noun.end)
+                if weight != 1.0:
+                    self.book.person.weights[entry.path] = weight
+        if (
+            self.colors
+            and len(self.colors) == 2
+            and self.nouns
+            and self.nouns[-1].bare
+            and not self.nouns[-1].colored
+            and not self.linked
+        ):
+            first, self.colors = self.colors[:1], self.colors[1:]
+            self.book.colors(self.nouns[-1], first, *self.color_span)
+        if self.colors:
+            if noun.accent or color_path(noun.path) or noun.path == "face.marking":
+                if self.half and noun.path.startswith("hair."):
+                    self.book.put("hair.coloring", "two_tone", *self.color_span)
+                self.book.colors(noun, self.colors, *self.color_span, weight=weight if noun.entry is None else 1.0)
+                self.colors = []
+        elif self.linked and noun.bare and self.nouns and self.nouns[-1].bare and self.nouns[-1].colored:
+            previous = self.book.person.fields.get(color_path(self.nouns[-1].path) or "")
+            path = color_path(noun.path)
+            if previous is not None and path:
+                self.book.put(path, previous, noun.start, noun.end)
+                noun.colored = True
+        self.take_adjectives(noun)
+        self.flush_patterns(noun)
+        self.intensity = 1.0
+
+    def weight(self, noun: Noun) -> float:
+        for start, end, weight, _ in self.weight_at:
+            if start <= noun.start < end:
+                return weight
+        return self.intensity
+
+    def take_adjectives(self, noun: Noun) -> None:
+        group = noun.path.split(".")[0]
+        for name, piece in self.adjectives:
+            if group == "hair" and name in _HAIR_ADJ:
+                path, value = _HAIR_ADJ[name]
+                if path == "hair.length" and self.intensity > 1 and value in ("long", "short"):
+                    value = "very_" + value
+                self.book.put(path, value, piece.start, piece.end)
+            elif group in ("eyes", "hair") and noun.entry is None:
+                for meaning in lexicon().lookup((name, group)) or lexicon().lookup((*piece.words, group)):
+                    if meaning.kind == "entry":
+                        self.book.put(meaning.value.path, meaning.value.value, piece.start, piece.end)
+                        break
+        if group == "eyes" and noun.entry is None:
+            for mod in self.mods:
+                for meaning in lexicon().lookup((*mod.words, "eyes")):
+                    if meaning.kind == "entry":
+                        self.book.put(meaning.value.path, meaning.value.value, mod.start, mod.end)
+        self.adjectives = []
+
+    def flush_patterns(self, noun: Noun) -> None:
+        if not self.patterns or not is_garment(noun.path):
+            if noun.entry is None and noun.path.startswith(("hair", "eyes")):
+                self.patterns = []
+            return
+        group = noun.path.split(".")[0]
+        for pattern, piece in self.patterns:
+            path = f"{group}.pattern"
+            if path in self.book.person.fields:
+                self.book.extra(f"{pattern.tag} {noun.entry.tag if noun.entry else group}", piece.start, piece.end)
+            else:
+                self.book.put(path, pattern.id, piece.start, piece.end)
+        self.patterns = []
+
+    def settle_sides(self, region: str) -> None:
+        left, right = self.sides.get("left"), self.sides.get("right")
+        if region == "eyes":
+            for side, item in (("left", left), ("right", right)):
+                if item:
+                    self.book.colors(
+                        Noun("eyes.color", item[1].start, item[1].end, eye=side), [item[0]], item[1].start, item[1].end
+                    )
+        elif left and right:
+            noun = Noun("hair.color", left[1].start, right[1].end)
+            self.book.colors(noun, [left[0], right[0]], left[1].start, right[1].end)
+        self.sides = {}
+
+    def close_colors(self) -> None:
+        """No noun follows: colours belong to the last one named."""
+        target = next((n for n in reversed(self.nouns) if not n.colored and (color_path(n.path) or n.accent)), None)
+        if target is None and not self.nouns and self.last is not None and color_path(self.last.path):
+            target = self.last if not self.last.colored or self.neg is not None or self.last.negated is False else None
+        if not self.colors:
+            return
+        implied = next((word for word in self.colors if word.implies), None)
+        if implied is not None and self.neg is None and (target is None or not target.path.startswith("hair")):
+            self.book.put(implied.implies, implied.color(), *self.color_span)
+            self.colors = []
+            return
+        if self.neg is not None and not self.neg_count:
+            base = target or (self.nouns[-1] if self.nouns else self.last)
+            if base is not None:
+                self.refuse_color(base)
+            self.colors = []
+            return
+        if target is not None and target.negated:
+            if target in self.nouns or not target.color_refused:
+                target = next((n for n in reversed(self.nouns) if not n.negated and not n.colored), None)
+            else:
+                self.restore(target)
+        if target is not None:
+            self.attach(target)
+        else:
+            if self.dressed:
+                self.book.colors(Noun("outfit.color", *self.color_span), self.colors, *self.color_span)
+            else:
+                start, end = self.color_span
+                self.book.span(start, end, "unknown", self.parse.text[start:end])
+            self.colors = []
+
+    def restore(self, noun: Noun) -> None:
+        """``不要红色的裙子，要蓝色的``: it was the colour that was refused, not the thing."""
+        noun.negated = False
+        if noun.entry is not None:
+            fields = self.book.person.fields
+            if fields.get(noun.path) in (None, "none"):
+                fields.pop(noun.path, None)
+                self.book.put(noun.path, noun.entry.value, noun.start, noun.end)
+
+    def end_clause(self, body: list[Piece]) -> None:
+        if self.sides:
+            region = (
+                "hair" if self.last is not None and self.last.path.startswith("hair") and not self.hetero else "eyes"
+            )
+            if len(self.sides) == 2 or self.hetero or self.eyes_near():
+                self.settle_sides(region)
+        self.close_colors()
+        if self.adjectives and self.neg is None:
+            target = next((n for n in reversed(self.nouns) if n.path.startswith(("hair", "eyes"))), None)
+            if target is None and not self.nouns:
+                target = self.last
+            if target is not None and target.path.startswith(("hair", "eyes")):
+                region = target.path.split(".")[0]
+                self.take_adjectives(Noun(f"{region}.color", target.start, target.end))
+        elif self.adjectives and self.neg is not None and self.nouns and self.nouns[-1].path.startswith("hair"):
+            self.book.negative(f"{self.adjectives[0][0]} hair", self.neg.start, self.adjectives[0][1].end)
+        if self.patterns:
+            noun = next((n for n in reversed(self.nouns) if is_garment(n.path) and not n.negated), None) or (
+                self.last if self.last is not None and not self.last.negated else None
+            )
+            if noun is not None and is_garment(noun.path):
+                self.flush_patterns(noun)
+            else:
+                for pattern, piece in self.patterns:
+                    self.book.extra(pattern.tag, piece.start, piece.end)
+                self.patterns = []
+
+    def eyes_near(self) -> bool:
+        return self.last is not None and self.last.path.startswith("eyes")

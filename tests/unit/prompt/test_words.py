@@ -1,0 +1,144 @@
+"""From words to a Character: the test set of how people type, and the rules behind it."""
+
+from __future__ import annotations
+
+import pytest
+from chibi_testing.prompt_sentences import score, sentences
+
+from chibi_avatar.prompt import build
+from chibi_avatar.prompt.parse import parse
+
+
+def fields(text: str) -> dict:
+    return parse(text).people[0].fields
+
+
+def test_the_sentences_people_type():
+    """People would get a figure that is not the one they described."""
+    rows = sentences()
+    assert len(rows) >= 300
+    result = score(rows)
+    assert result.recall >= 0.97, result.misses
+    assert result.precision >= 0.97, result.misses
+    assert result.refused == result.refusals, result.misses
+
+
+def test_the_sentence_of_the_front_page():
+    """The one sentence everybody tries first would come out wrong."""
+    result = build("白衬衫配红领结和蓝色百褶裙，左眼蓝右眼金，不要戴帽子", "illustrious")
+    said = {path: getattr(value, "name", value) for path, value in result.character.items()}
+    assert said == {
+        "top.kind": "shirt", "top.color": "white", "neck.kind": "bowtie", "neck.color": "red", "bottom.kind": "pleated_skirt",
+        "bottom.color": "blue", "eyes.color": "blue", "eyes.color_right": "gold", "hat.kind": "none",
+    }  # fmt: skip
+    assert "hat" in result.negative.split(", ")
+    assert "hat" not in result.positive
+
+
+def test_each_colour_stays_with_its_noun():
+    """A red tie would turn the skirt red."""
+    a = fields("red tie, blue skirt and a green hat with white shoes")
+    assert [a[f"{s}.color"].name for s in ("neck", "bottom", "hat", "shoes")] == ["red", "blue", "green", "white"]
+    b = fields("帽子红色裙子蓝色鞋子白色")
+    assert [b[f"{s}.color"].name for s in ("hat", "bottom", "shoes")] == ["red", "blue", "white"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no hat",
+        "without a hat",
+        "hatless",
+        "不要帽子",
+        "没戴帽子",
+        "帽子不要",
+        "把帽子去掉",
+        "無帽子",
+        "she isn't wearing a hat",
+        "remove the hat",
+    ],
+)
+def test_every_way_of_refusing(text):
+    """The one thing people asked not to see would be in the picture."""
+    assert fields(text)["hat.kind"] == "none"
+    assert "hat" in parse(text).negatives
+
+
+@pytest.mark.parametrize("text", ["don't forget the hat", "别忘了戴帽子", "不能没有帽子", "keep the hat"])
+def test_double_refusals_are_wishes(text):
+    """'Don't forget the hat' would remove the hat."""
+    assert fields(text)["hat.kind"] == "hat"
+
+
+def test_unknown_words_are_reported_where_they_stand():
+    """A word that nobody understood would vanish without a trace."""
+    text = "😀 a girl with a wug and 呱唧 hair"
+    found = [text[s.start : s.end] for s in parse(text).unknown()]
+    assert found == ["wug", "呱唧"]
+    result = build(text, "sd15")
+    assert "wug" in result.positive
+    assert "呱" not in result.positive
+    assert "unknown at 16-19: wug" in result.report
+
+
+def test_typos_are_read_and_told():
+    """One slip of the finger would lose the attribute."""
+    parsed = parse("gril with bleu eyes")
+    assert parsed.people[0].fields["eyes.color"].name == "blue"
+    assert any("'bleu' at position 10 is read as 'blue'" in note for note in parsed.notes)
+
+
+def test_real_words_are_not_corrected_into_clothes():
+    """A wooden floor would become a woolen one, a room a broom."""
+    for word in ("wooden", "hiking", "room", "lights", "tower", "stars", "board"):
+        assert not [n for n in parse(f"near the {word}").notes if "read as" in n], word
+
+
+def test_weights_loras_and_embeddings_go_through():
+    """People's own emphasis and LoRAs would be swallowed."""
+    result = build("(blue eyes:1.3), <lora:chibi_v2:0.8>, embedding:goodstuff, (mecha arm:1.2)", "sd15")
+    for piece in ("(blue eyes:1.3)", "<lora:chibi_v2:0.8>", "embedding:goodstuff", "(mecha arm:1.2)"):
+        assert piece in result.positive
+    assert "1.3" not in build("(blue eyes:1.3)", "qwen").positive
+
+
+def test_two_people_do_not_share_their_hair():
+    """Both girls would get the first one's hair."""
+    result = build("two girls, one with pink hair and one with blue hair", "illustrious")
+    assert result.character["hair.color"].name == "pink"
+    assert result.people[0]["hair.color"].name == "blue"
+    assert result.positive.startswith("2girls")
+
+
+def test_words_beat_photo_and_form_beats_words():
+    """A photo's guess would overrule what a person said."""
+    photo = {
+        "chibi_character": 1,
+        "hair": {"color": "#222222"},
+        "skin": {"color": "#fde3d3"},
+        "evidence": {"hair.color": {"source": "photo", "confidence": 0.9}},
+    }
+    result = build("pink hair", "sd15", identity_character=photo, form='{"fields": {"eyes.color": "#00ff00"}}')
+    assert result.character["hair.color"].name == "pink"
+    assert result.character["skin.color"].hex == "#fde3d3"
+    assert result.character["eyes.color"].hex == "#00ff00"
+
+
+def test_child_and_sexual_words_do_nothing_and_are_named():
+    """An all-ages tool would draw what it must not."""
+    for text in ("nude girl", "loli in bikini", "性感内衣", "8 years old girl", "萝莉", "nsfw", "school swimsuit"):
+        result = build(text, "sd15")
+        assert result.parsed.blocked(), text
+        for word in ("nude", "loli", "bikini", "nsfw", "swimsuit", "years", "child"):
+            assert word not in result.positive, (text, result.positive)
+        assert "nsfw" in result.negative
+
+
+@pytest.mark.parametrize("text", ["no shirt", "no pants", "without clothes", "不穿衣服", "没穿裤子"])
+def test_refusing_clothes_undresses_nobody(text):
+    """'No shirt' would make a figure without one."""
+    result = build(text, "sd15")
+    assert not any(
+        value == "none" for path, value in result.character.items() if path.startswith(("top", "bottom", "outfit"))
+    )
+    assert "shirt" not in result.positive and "pants" not in result.positive
