@@ -49,7 +49,9 @@ def test_speed(capsys):
         "import chibi_avatar.pose.draw, chibi_avatar.pose.library, chibi_avatar.pose.retarget, chibi_avatar.pose.rig, chibi_avatar.pose.detect\n"
         "sys.stdout.write(str((time.perf_counter() - start) * 1000))"
     )
-    times = sorted(float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout) for _ in range(5))
+    times = sorted(
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout) for _ in range(5)
+    )
     lines.append(f"import of the room after numpy:              {times[2]:.0f} ms (goal 50)")
     with capsys.disabled():
         sys.stdout.write("\n" + "\n".join(lines) + "\n")
@@ -61,7 +63,12 @@ def test_detection(capsys, wheel_model, tmp_path):
 
     from chibi_avatar.pose.detect import Request, detect_frames
 
-    modules = {"pose_detection": "pose_detection", "pose_landmark_full": "pose_landmark", "hand_landmark_lite": "hand_landmark", "face_landmark": "face_landmark"}
+    modules = {
+        "pose_detection": "pose_detection",
+        "pose_landmark_full": "pose_landmark",
+        "hand_landmark_lite": "hand_landmark",
+        "face_landmark": "face_landmark",
+    }
     hashes = {
         "pose_detection": "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
         "pose_landmark_full": "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
@@ -69,9 +76,13 @@ def test_detection(capsys, wheel_model, tmp_path):
         "face_landmark": "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
     }
     for name, module in modules.items():
-        (tmp_path / f"{name}.tflite").symlink_to(wheel_model("mediapipe", "0.10.21", f"mediapipe/modules/{module}/{name}.tflite", hashes[name]))
+        (tmp_path / f"{name}.tflite").symlink_to(
+            wheel_model("mediapipe", "0.10.21", f"mediapipe/modules/{module}/{name}.tflite", hashes[name])
+        )
     picture = np.ascontiguousarray(data.astronaut())[None]
     full = median_ms(lambda: detect_frames(picture, [tmp_path], Request(), "blazepose"), 3)
     body = median_ms(lambda: detect_frames(picture, [tmp_path], Request(hands=False, face=False), "blazepose"), 3)
     with capsys.disabled():
-        sys.stdout.write(f"\nBlazePose on 512x512: {full:.0f} ms with hands and face (goal 150), {body:.0f} ms body only\n")
+        sys.stdout.write(
+            f"\nBlazePose on 512x512: {full:.0f} ms with hands and face (goal 150), {body:.0f} ms body only\n"
+        )

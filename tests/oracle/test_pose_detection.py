@@ -19,7 +19,15 @@ FILES = {
 }
 # Places read off the pictures by eye, body point to x, y; only what can be seen, and the torso's length in pixels.
 # NASA's portrait of Eileen Collins (public domain), and a photographer (CC0), both from scikit-image.
-ASTRONAUT = {0: (216, 123), 14: (202, 101), 15: (248, 102), 16: (181, 116), 17: (266, 121), 2: (120, 235), 5: (312, 255)}
+ASTRONAUT = {
+    0: (216, 123),
+    14: (202, 101),
+    15: (248, 102),
+    16: (181, 116),
+    17: (266, 121),
+    2: (120, 235),
+    5: (312, 255),
+}
 PHOTOGRAPHER = {0: (251, 163), 16: (190, 140), 2: (105, 185), 3: (140, 315), 4: (205, 235)}
 TORSO, TORSO_2 = 260.0, 157.0
 
