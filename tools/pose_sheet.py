@@ -47,7 +47,7 @@ def main() -> None:
     heads = tuple(float(h) for h in given.heads.split(","))
     names = [n for n in given.names.split(",") if n] or None
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    sheet(heads, given.columns, names).save(given.out, quality=88)
+    sheet(heads, given.columns, names).save(given.out, quality=80)
 
 
 if __name__ == "__main__":

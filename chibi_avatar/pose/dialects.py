@@ -1,15 +1,15 @@
 """Every way in which tools write poses down, read into :class:`~.keypoints.Frame`.
 
-===========================  ====================================================================================================
+===========================  =========================================================================================
 source                       what is particular
-===========================  ====================================================================================================
+===========================  =========================================================================================
 controlnet_aux DWPose        pixels, missing parts are null
 controlnet_aux OpenPose      0..1 of the detection size padded to multiples of 64, while the canvas is given unpadded
 core SDPose                  pixels, real scores, left and right hand exchanged, missing points at -1
 CMU OpenPose                 a dict, BODY_25, often no canvas; pixels, 0..1 or -1..1
 COCO, MMPose, rtmlib         ``keypoints`` of 17 or 133 points, ``keypoint_scores`` apart
 WanAnimate POSEDATA          ``pose_metas``, 0..1, 20 body points
-===========================  ====================================================================================================
+===========================  =========================================================================================
 """
 
 from __future__ import annotations

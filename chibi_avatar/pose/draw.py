@@ -1,7 +1,8 @@
 """The skeleton picture that a pose ControlNet was trained on.
 
 Formulas: an ellipse per limb (half length, stick width, angle, all truncated to integers, at 60 % of its colour), then a disc per
-joint; hands as lines of a rainbow and blue discs; faces as white discs. The profiles differ in thickness and brightness:
+joint; hands as lines of a rainbow and blue discs; faces as white discs. The profiles differ in thickness and
+brightness:
 
 ========  ===========================================================================================================
 profile   what
@@ -11,8 +12,8 @@ xinsir    the ControlNet++ and Union models: both scaled by a ratio that grows w
 core      ComfyUI's SDPose drawing: full brightness, limbs shorter than a pixel left out
 ========  ===========================================================================================================
 
-Hidden people draw nothing; points off the canvas are clipped, not moved. OpenCV draws when it is installed; without it Pillow does,
-with the same geometry and small differences at the edges.
+Hidden people draw nothing; points off the canvas are clipped, not moved. OpenCV draws when it is installed; without
+it Pillow does, with the same geometry and small differences at the edges.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ _HEAD = frozenset((0, 14, 15, 16, 17))
 
 @dataclass(frozen=True)
 class Style:
-    """What to draw and how. ``stick`` 0 takes the profile's width. ``threshold`` is the least score of a drawn point."""
+    """What to draw and how. ``stick`` 0 takes the profile's width. ``threshold`` is the least score of a drawn
+    point.
+    """
 
     profile: str = "sd15"
     body: bool = True
@@ -63,7 +66,9 @@ def xinsir_ratio(width: int, height: int) -> int:
 
 
 def draw(frame: Frame, width: int | None = None, height: int | None = None, style: Style = Style()) -> np.ndarray:  # noqa: B008
-    """(H, W, 3) uint8 RGB picture of ``frame``, scaled to ``width`` × ``height`` (default: its own size) before anything is drawn."""
+    """(H, W, 3) uint8 RGB picture of ``frame``, scaled to ``width`` × ``height`` (default: its own size) before
+    anything is drawn.
+    """
     if style.profile not in PROFILES:
         raise PoseError(f"profile: {style.profile!r} is not one of {', '.join(PROFILES)}")
     width, height = canvas_side(width or frame.width, "width"), canvas_side(height or frame.height, "height")

@@ -1,7 +1,8 @@
 """A pose written down once and solved for any proportions.
 
 A pose is a mapping. Directions are ``[outwards, up, forwards]`` (outwards: away from the middle line, so one description serves both
-sides); turns are degrees ``[nod, turn, tilt]``: positive nods forwards, turns to the figure's left, tilts towards its left.
+sides); turns are degrees ``[nod, turn, tilt]``: positive nods forwards, turns to the figure's left, tilts towards
+its left.
 
 ==============  ==================================================================================================
 key             what
@@ -35,7 +36,9 @@ SIDES = (("left", 1.0), ("right", -1.0))
 
 @dataclass
 class Solved:
-    """World rotations (3, 3) and positions (3,) of the bones, and per side the hand's frame (columns: thumb side, fingers, palm)."""
+    """World rotations (3, 3) and positions (3,) of the bones, and per side the hand's frame (columns: thumb side,
+    fingers, palm).
+    """
 
     rotation: dict[str, np.ndarray]
     position: dict[str, np.ndarray]
@@ -84,7 +87,9 @@ def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def frame_of(forward: np.ndarray, up: np.ndarray) -> np.ndarray:
-    """(3, 3) with column 1 along ``forward`` and column 2 as near ``up`` as can be; column 0 completes a right-handed frame."""
+    """(3, 3) with column 1 along ``forward`` and column 2 as near ``up`` as can be; column 0 completes a right-
+    handed frame.
+    """
     y = unit(forward)
     z = up - (up @ y) * y
     if z @ z < 1e-9:
@@ -98,7 +103,9 @@ def frame_of(forward: np.ndarray, up: np.ndarray) -> np.ndarray:
 def two_bone(
     root: np.ndarray, target: np.ndarray, a: float, b: float, pole: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and end joint of a chain with lengths ``a`` and ``b`` that reaches for ``target``, bent towards ``pole``."""
+    """Middle and end joint of a chain with lengths ``a`` and ``b`` that reaches for ``target``, bent towards
+    ``pole``.
+    """
     way = target - root
     d = float(np.sqrt(way @ way))
     way = way / d if d > 1e-9 else np.array([0.0, -1.0, 0.0])
@@ -112,7 +119,7 @@ def two_bone(
 
 def _places(rest: Mapping[str, np.ndarray], side: str, sign: float) -> dict[str, tuple[str, np.ndarray]]:
     """Named places for a wrist: bone whose frame they live in, and position in the rest pose's world."""
-    hip, arm, chest, head = rest[f"{side}UpperLeg"], rest[f"{side}UpperArm"], rest["chest"], rest["head"]
+    hip, arm, head = rest[f"{side}UpperLeg"], rest[f"{side}UpperArm"], rest["head"]
     width, hips = abs(arm[0]), abs(hip[0])
     reach = float(np.linalg.norm(rest[f"{side}Hand"] - arm))
     trunk = arm[1] - hip[1]

@@ -53,17 +53,20 @@ def _shape(name: str) -> np.ndarray:
 
 
 def hand_points(shape: str, frame: np.ndarray, wrist: np.ndarray, length: float, left: bool) -> np.ndarray:
-    """(21, 3) world points of a hand. ``frame`` columns are across, fingers and palm direction (see ``figure.frame_of``)."""
+    """(21, 3) world points of a hand. ``frame`` columns are across, fingers and palm direction (see
+    ``figure.frame_of``).
+    """
     points = _shape(shape if shape in SHAPES else "relaxed") * length
     points = points * np.array([-1.0 if left else 1.0, 1.0, 1.0])
     return wrist + points @ frame.T
 
 
 def face_points(eye_x: float, ear_x: float, eye_up: float) -> np.ndarray:
-    """(70, 3) face points in the head's frame: 68 landmarks and the right and left eye centre; chin at 0, one head is 1.
+    """(70, 3) face points in the head's frame: 68 landmarks and the right and left eye centre; chin at 0, one head
+    is 1.
 
-    ``eye_x`` and ``ear_x`` are half distances, ``eye_up`` the eyes' height over the chin. Right-hand points come first, as in the
-    68-point convention (point 0 is at the person's right ear).
+    ``eye_x`` and ``ear_x`` are half distances, ``eye_up`` the eyes' height over the chin. Right-hand points come
+    first, as in the 68-point convention (point 0 is at the person's right ear).
     """
     wide = 0.9 * ear_x
 

@@ -86,7 +86,8 @@ def present(points: np.ndarray | None) -> np.ndarray:
     return np.zeros(0, bool) if points is None else points[:, 2] > 0
 
 
-# ------------------------------------------------------------------------------------------------ other dialects' body layouts
+# ------------------------------------------------------------------------------------------------ other dialects'
+# body layouts
 
 # index of the COCO-18 point in the other order; a pair is the middle of two
 _FROM_BODY_25 = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18)
@@ -108,7 +109,9 @@ def _reordered(points: np.ndarray, order: Sequence[int | tuple[int, int]]) -> np
 
 
 def body_from(points: np.ndarray, where: str = "keypoints") -> dict[str, np.ndarray]:
-    """The parts in a (K, 3) list of one known layout, told apart by K: 17, 18, 20 (with toes), 25, 33, 133 or 134 (with a neck)."""
+    """The parts in a (K, 3) list of one known layout, told apart by K: 17, 18, 20 (with toes), 25, 33, 133 or 134
+    (with a neck).
+    """
     count = len(points)
     if count == 18:
         return {"body": points}
@@ -149,7 +152,8 @@ def body_from(points: np.ndarray, where: str = "keypoints") -> dict[str, np.ndar
 
 
 def parse(value: Any, size: tuple[int, int] | None = None) -> list[Frame]:
-    """Frames from anything that holds a pose: ``POSE_KEYPOINT``, JSON text, or another tool's layout (see the module ``dialects``).
+    """Frames from anything that holds a pose: ``POSE_KEYPOINT``, JSON text, or another tool's layout (see the module
+    ``dialects``).
 
     ``size`` (width, height) is for sources that do not say how large their picture was. Raises :class:`PoseError`.
     """
@@ -181,7 +185,9 @@ def read_json(text: str | bytes) -> Any:
 
 
 def points_of(value: Any, where: str) -> np.ndarray | None:
-    """(K, 3) from a flat or nested list of x, y[, score]; None stays None. Missing points are all zero. Raises :class:`PoseError`."""
+    """(K, 3) from a flat or nested list of x, y[, score]; None stays None. Missing points are all zero. Raises
+    :class:`PoseError`.
+    """
     if value is None:
         return None
     if isinstance(value, np.ndarray):

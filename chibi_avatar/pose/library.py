@@ -62,7 +62,8 @@ def frame(
     mirrored: bool = False,
     with_face: bool = True,
 ) -> Frame:
-    """The pose ``name`` of a figure of ``heads`` heads as one person on a canvas, feet on a ground line near its lower edge.
+    """The pose ``name`` of a figure of ``heads`` heads as one person on a canvas, feet on a ground line near its
+    lower edge.
 
     ``view`` is one of :data:`VIEWS`, "auto" (the pose's best side) or an azimuth in degrees (90: seen from its left).
     """

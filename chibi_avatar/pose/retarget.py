@@ -1,9 +1,10 @@
 """A 2D pose given the proportions of a figure of so many heads.
 
 The source's own proportions are estimated as the figure that explains its bone lengths with the least foreshortening (or read from
-the pose's tag). Each bone keeps its direction and its foreshortening and takes the target's length; the head, the hands and the feet
-follow by similarity transforms; then the figure stands on the source's ground line and inside the canvas, and hands that touched the
-hip, the face or each other are brought back by two-bone inverse kinematics in the picture plane.
+the pose's tag). Each bone keeps its direction and its foreshortening and takes the target's length; the head, the
+hands and the feet follow by similarity transforms; then the figure stands on the source's ground line and inside the
+canvas, and hands that touched the hip, the face or each other are brought back by two-bone inverse kinematics in the
+picture plane.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ MARGIN = 0.01  # of the canvas side, kept free when a figure has to be fitted in
 
 
 def canonical_lengths(heads: float) -> np.ndarray:
-    """(15,) lengths in head heights, seen from the front: the 13 :data:`BONES`, then the spans of the ears and of the eyes."""
+    """(15,) lengths in head heights, seen from the front: the 13 :data:`BONES`, then the spans of the ears and of
+    the eyes.
+    """
     return _canonical(round(float(heads), 6))
 
 
@@ -90,10 +93,11 @@ def measured_lengths(body: np.ndarray) -> np.ndarray:
 
 
 def estimate(bodies: Sequence[np.ndarray]) -> Build | None:
-    """The build of the person whose (18, 3) bodies are given, from all frames together; None if nothing can be measured.
+    """The build of the person whose (18, 3) bodies are given, from all frames together; None if nothing can be
+    measured.
 
-    Foreshortening only ever shortens, so the longest view of each bone counts; the estimate is the figure that needs the least
-    foreshortening to explain them, the head counting double.
+    Foreshortening only ever shortens, so the longest view of each bone counts; the estimate is the figure that needs
+    the least foreshortening to explain them, the head counting double.
     """
     with np.errstate(all="ignore"):
         seen = np.stack([measured_lengths(body) for body in bodies])
@@ -131,7 +135,8 @@ def estimate(bodies: Sequence[np.ndarray]) -> Build | None:
 
 
 def measure_heads(person: Person) -> float | None:
-    """How many heads tall a person standing upright and seen from the front is, from the points alone; None without ears or feet.
+    """How many heads tall a person standing upright and seen from the front is, from the points alone; None without
+    ears or feet.
 
     The height of the nose over the ankles against the span of the ears, which grows steadily with the number of heads.
     """
@@ -368,7 +373,9 @@ def _touch(
 
 
 def _on_face(nose: np.ndarray, spot: np.ndarray, shoulder: np.ndarray, dst: np.ndarray) -> np.ndarray:
-    """``spot``, or where it is out of the arm's reach, the nearest place of the face (a disc as wide as the ears) to it within reach."""
+    """``spot``, or where it is out of the arm's reach, the nearest place of the face (a disc as wide as the ears)
+    to it within reach.
+    """
     reach = 0.999 * (dst[2] + dst[3])
     if float(np.hypot(*(spot - shoulder))) <= reach:
         return spot
@@ -400,7 +407,9 @@ def _bend(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> float:
 def _reach(
     new: np.ndarray, shoulder: int, elbow: int, wrist: int, spot: np.ndarray, most_upper: float, most_fore: float
 ) -> None:
-    """Two-bone inverse kinematics in the plane; the bend keeps its side, foreshortened bones may lengthen up to their full length."""
+    """Two-bone inverse kinematics in the plane; the bend keeps its side, foreshortened bones may lengthen up to
+    their full length.
+    """
     root = new[shoulder].copy()
     a, b = float(np.hypot(*(new[elbow] - root))), float(np.hypot(*(new[wrist] - new[elbow])))
     way = spot - root
@@ -449,7 +458,9 @@ def _grounded(before: Person, after: Person) -> Person:
 
 
 def lying(person: Person) -> bool:
-    """Whether the trunk is more level than upright, or something is lower than the feet: then the lowest point is the ground."""
+    """Whether the trunk is more level than upright, or something is lower than the feet: then the lowest point is
+    the ground.
+    """
     body = person.body
     there = body[:, 2] > 0
     hips = [i for i in (R_HIP, L_HIP) if there[i]]

@@ -1,8 +1,8 @@
 """Keypoints to bone rotations of a humanoid rig.
 
 A person that still is one of the library's poses is solved again for the rig's own joints, which is exact. Any other is lifted from
-the picture: a bone that looks shorter than it is leans towards or away from the viewer by ``acos`` of the ratio; arms and thighs
-come forwards, shins go backwards, and a forearm in front of the trunk is brought in front of it.
+the picture: a bone that looks shorter than it is leans towards or away from the viewer by ``acos`` of the ratio;
+arms and thighs come forwards, shins go backwards, and a forearm in front of the trunk is brought in front of it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def pose_rig(frame: Any, joints: Any, person: int = 0) -> PosedRig:
 
     ``frame`` is a :class:`~.keypoints.Frame` or any pose that ``parse`` reads (its first frame counts). ``joints`` is the avatar's joint list
     (objects with ``bone`` and ``position``) or a mapping from bone name to T-pose position. A frame without that person gives
-    the T-pose. The rotations are seen in the figure's own frame: its front stays +Z, and ``azimuth`` says how the picture saw it.
+    the T-pose. The rotations are seen in the figure's own frame: its front stays +Z, and ``azimuth`` says how the
+    picture saw it.
     """
     frames = parse(frame)
     rest = rest_of(joints)
@@ -93,7 +94,9 @@ def rest_of(joints: Any) -> dict[str, np.ndarray]:
 
 
 def _as_preset(person: Person) -> dict[str, Any] | None:
-    """The library pose this person is tagged with, if the points still agree with it (limb directions within 6 degrees)."""
+    """The library pose this person is tagged with, if the points still agree with it (limb directions within 6
+    degrees).
+    """
     tag = person.tag
     name = tag.get("preset")
     if not isinstance(name, str) or name not in library.poses():
@@ -116,7 +119,9 @@ def _as_preset(person: Person) -> dict[str, Any] | None:
 
 
 def _retouched(a: int, b: int) -> bool:
-    """Arms are re-solved for contacts when proportions change, so only trunk and legs tell whether a pose was edited."""
+    """Arms are re-solved for contacts when proportions change, so only trunk and legs tell whether a pose was
+    edited.
+    """
     del a
     return b in (3, 4, 6, 7)
 
@@ -133,7 +138,8 @@ def _local(rotation: dict[str, np.ndarray], rest: dict[str, np.ndarray]) -> dict
     return out
 
 
-# ------------------------------------------------------------------------------------------------ from the picture alone
+# ------------------------------------------------------------------------------------------------ from the picture
+# alone
 
 
 def _lift(person: Person, rest: dict[str, np.ndarray]) -> PosedRig:
@@ -158,7 +164,9 @@ def _lift(person: Person, rest: dict[str, np.ndarray]) -> PosedRig:
     }
 
     def way(a: int, b: int, toward: float) -> np.ndarray | None:
-        """Direction of a bone in the figure's frame; ``toward`` +1 or -1 picks forwards or backwards for the hidden depth."""
+        """Direction of a bone in the figure's frame; ``toward`` +1 or -1 picks forwards or backwards for the hidden
+        depth.
+        """
         if not (there[a] and there[b]):
             return None
         step = flat[b] - flat[a]
@@ -229,7 +237,9 @@ def _tilt(flat: np.ndarray, there: np.ndarray, right: int, left: int, azimuth: f
 
 
 def _azimuth(body: np.ndarray, canon: np.ndarray) -> float:
-    """From which side the figure is seen, in steps of nothing: the shoulders' width gives the angle, the face its sign."""
+    """From which side the figure is seen, in steps of nothing: the shoulders' width gives the angle, the face its
+    sign.
+    """
     there = body[:, 2] > 0
     if not (there[R_SHOULDER] and there[L_SHOULDER]):
         return 0.0

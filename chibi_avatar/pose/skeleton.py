@@ -1,7 +1,7 @@
 """Canonical proportions of a figure, in head heights (top of the skull to chin = 1), for 1.8 to 7 heads.
 
-Up to 4 heads the numbers are those of the pack's own 3D base, so a drawn skeleton and a rendered avatar agree; 7 heads is a grown
-adult. Axes as everywhere: Y up with the soles at 0, the figure faces +Z, its left is +X.
+Up to 4 heads the numbers are those of the pack's own 3D base, so a drawn skeleton and a rendered avatar agree; 7
+heads is a grown adult. Axes as everywhere: Y up with the soles at 0, the figure faces +Z, its left is +X.
 """
 
 from __future__ import annotations

@@ -69,7 +69,9 @@ def length(points: np.ndarray, a: int, b: int) -> float:
 
 
 def test_pose_is_edited_saved_reloaded_and_drawn(frontend):
-    """The editor is how people pose a figure: a preset, a drag that keeps the arm's length, undo, redo, save, reload, run."""
+    """The editor is how people pose a figure: a preset, a drag that keeps the arm's length, undo, redo, save,
+    reload, run.
+    """
     requests: list[str] = []
     frontend.page.on("request", lambda r: requests.append(r.url))
     editor, _ = editor_graph(frontend)
@@ -140,7 +142,9 @@ def test_fifty_undos_bring_back_the_start(frontend):
 
 
 def test_people_points_and_files(frontend):
-    """A second person, a hidden point, a mirrored figure, other proportions, an import, and a copy of the node keep their pose."""
+    """A second person, a hidden point, a mirrored figure, other proportions, an import, and a copy of the node keep
+    their pose.
+    """
     editor, _ = editor_graph(frontend)
     press(frontend, "add")
     assert len(keypoints.parse(value_of(frontend, editor))[0].people) == 2

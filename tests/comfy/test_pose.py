@@ -1,4 +1,6 @@
-"""Pose nodes in a real ComfyUI server: with core's nodes, with files, with a photo, and in front of a real ControlNet."""
+"""Pose nodes in a real ComfyUI server: with core's nodes, with files, with a photo, and in front of a real
+ControlNet.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,16 @@ def failure(server, prompt: dict) -> str:
     raise AssertionError("the job did not end")
 
 
-DRAW = {"profile": "sd15", "width": 0, "height": 0, "body": True, "hands": True, "face": False, "stick_width": 0, "threshold": 0.3}
+DRAW = {
+    "profile": "sd15",
+    "width": 0,
+    "height": 0,
+    "body": True,
+    "hands": True,
+    "face": False,
+    "stick_width": 0,
+    "threshold": 0.3,
+}
 PRESET = {"pose": "peace", "view": "auto", "heads": 2.5, "width": 512, "height": 640, "mirror": False}
 
 
@@ -90,7 +101,10 @@ def test_an_editor_value_is_posted_retargeted_saved_and_loaded(server):
     text = keypoints.to_json([library.frame("running", 640, 512, 7.0)])
     prompt = {
         "1": {"class_type": "ChibiPoseEditor", "inputs": {"pose_json": text}},
-        "2": {"class_type": "ChibiPoseRetarget", "inputs": {"pose": ["1", 0], "heads": 2.5, "keep_contacts": True, "source_heads": 0.0}},
+        "2": {
+            "class_type": "ChibiPoseRetarget",
+            "inputs": {"pose": ["1", 0], "heads": 2.5, "keep_contacts": True, "source_heads": 0.0},
+        },
         "3": {"class_type": "ChibiPoseSave", "inputs": {"pose": ["2", 0], "filename_prefix": "chibi/test_pose"}},
     }
     entry = api.run_prompt(server.url, prompt)
@@ -99,7 +113,10 @@ def test_an_editor_value_is_posted_retargeted_saved_and_loaded(server):
     assert keypoints.parse(saved)[0].people[0].tag["heads"] == 2.5
     (server.base / "input" / "pose_from_test.json").write_text(saved, encoding="utf-8")
     prompt = {
-        "1": {"class_type": "ChibiPoseLoad", "inputs": {"file": "pose_from_test.json", "pose_json": "", "width": 0, "height": 0}},
+        "1": {
+            "class_type": "ChibiPoseLoad",
+            "inputs": {"file": "pose_from_test.json", "pose_json": "", "width": 0, "height": 0},
+        },
         "2": {"class_type": "ChibiPoseDraw", "inputs": {**DRAW, "pose": ["1", 0]}},
         "3": preview("2"),
     }
@@ -109,7 +126,10 @@ def test_an_editor_value_is_posted_retargeted_saved_and_loaded(server):
 
 def test_bad_poses_are_refused_in_one_line(server):
     """The canvas shows this message; it has to name the field and not lose the workflow."""
-    load = {"class_type": "ChibiPoseLoad", "inputs": {"file": "none", "pose_json": '{"people": [', "width": 0, "height": 0}}
+    load = {
+        "class_type": "ChibiPoseLoad",
+        "inputs": {"file": "none", "pose_json": '{"people": [', "width": 0, "height": 0},
+    }
     drawn = {"class_type": "ChibiPoseDraw", "inputs": {**DRAW, "pose": ["1", 0]}}
     said = failure(server, {"1": load, "2": drawn, "3": preview("2")})
     assert "line 1" in said and "PoseError" in said
@@ -130,7 +150,15 @@ def detector(server, wheel_model):
 
 
 def photo_prompt(name: str, **options) -> dict:
-    inputs = {"image": ["1", 0], "detector": "auto", "people": 1, "hands": True, "face": True, "whole_image": False, **options}
+    inputs = {
+        "image": ["1", 0],
+        "detector": "auto",
+        "people": 1,
+        "hands": True,
+        "face": True,
+        "whole_image": False,
+        **options,
+    }
     return {
         "1": {"class_type": "LoadImage", "inputs": {"image": name}},
         "2": {"class_type": "ChibiPoseFromImage", "inputs": inputs},
@@ -141,7 +169,9 @@ def photo_prompt(name: str, **options) -> dict:
 
 
 def test_photo_and_empty_picture(server, detector):
-    """A selfie gives a pose without any upload; a picture of nobody gives a T-pose to edit and says so, never a black image."""
+    """A selfie gives a pose without any upload; a picture of nobody gives a T-pose to edit and says so, never a
+    black image.
+    """
     from skimage import data
 
     Image.fromarray(data.astronaut()).save(server.base / "input" / "astronaut.png")
@@ -185,7 +215,9 @@ def random_sd15(server, comfyui_path, root, tmp_path_factory):
 
 
 def test_core_controlnet_takes_the_drawn_map(server, random_sd15):
-    """The reason for drawing poses: a ControlNet of the full SD 1.5 architecture runs on the map, and the pose changes the picture."""
+    """The reason for drawing poses: a ControlNet of the full SD 1.5 architecture runs on the map, and the pose
+    changes the picture.
+    """
     prompt = {
         "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": random_sd15.checkpoint}},
         "2": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": "chibi"}},

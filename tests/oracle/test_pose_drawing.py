@@ -124,7 +124,9 @@ def test_sd15_profile_equals_controlnet_aux(annotator):
 
 @pytest.fixture(scope="module")
 def core_drawer(comfyui_path, tmp_path_factory):
-    """Core's KeypointDraw class, copied out of its node file for this test run so that nothing of ComfyUI has to start."""
+    """Core's KeypointDraw class, copied out of its node file for this test run so that nothing of ComfyUI has to
+    start.
+    """
     text = (comfyui_path / "comfy_extras" / "nodes_sdpose.py").read_text(encoding="utf-8")
     found = next(n for n in ast.parse(text).body if isinstance(n, ast.ClassDef) and n.name == "KeypointDraw")
     alone = tmp_path_factory.mktemp("core") / "core_keypoint_draw.py"
@@ -181,7 +183,9 @@ def xinsir_reference(frame: Frame) -> np.ndarray:
 
 @pytest.mark.parametrize("longest", [499, 500, 999, 1000, 1999, 2000, 2999, 3000, 4999, 5000])
 def test_xinsir_profile_at_every_threshold(longest):
-    """SDXL ControlNets were trained on sticks and dots that grow in steps; at a wrong step the pose is followed poorly."""
+    """SDXL ControlNets were trained on sticks and dots that grow in steps; at a wrong step the pose is followed
+    poorly.
+    """
     rng = np.random.default_rng(longest)
     body = np.column_stack([rng.random((18, 2)) * (longest, 0.6 * longest), np.ones(18)])
     frame = Frame(longest, int(0.6 * longest), (Person(body),))

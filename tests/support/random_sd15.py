@@ -1,4 +1,5 @@
-"""A Stable Diffusion 1.5 checkpoint and ControlNet of the full architecture with random weights, for runs without a download.
+"""A Stable Diffusion 1.5 checkpoint and ControlNet of the full architecture with random weights, for runs without a
+download.
 
 Run inside ComfyUI's environment: python random_sd15.py COMFYUI_FOLDER OUTPUT_FOLDER
 The names and shapes come from ComfyUI's own model classes, built without memory; the values are small and seeded.
@@ -74,7 +75,9 @@ def model_shapes() -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...
         parts["first_stage_model."] = AutoencoderKL(ddconfig=sizes, embed_dim=4)
     checkpoint = {p + k: tuple(v.shape) for p, m in parts.items() for k, v in m.state_dict().items()}
     control = comfy.cldm.cldm.ControlNet(hint_channels=3, **{**unet, "transformer_depth_middle": 1})
-    return {**checkpoint, **text_encoder_shapes()}, {f"control_model.{k}": tuple(v.shape) for k, v in control.state_dict().items()}
+    return {**checkpoint, **text_encoder_shapes()}, {
+        f"control_model.{k}": tuple(v.shape) for k, v in control.state_dict().items()
+    }
 
 
 def write(path: Path, shapes: dict[str, tuple[int, ...]], seed: int) -> None:

@@ -17,7 +17,9 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Request:
-    """What to look for in a picture: how many people, in which ``boxes`` (x, y, width, height), or in the ``whole`` picture."""
+    """What to look for in a picture: how many people, in which ``boxes`` (x, y, width, height), or in the ``whole``
+    picture.
+    """
 
     most: int = 1
     boxes: tuple[Box, ...] = ()
@@ -136,7 +138,9 @@ BACKENDS: dict[str, Backend] = {
 
 
 def choose(name: str, folders: Sequence[Path]) -> Backend:
-    """The detector ``name``, or for "auto" the first that can run. Raises :class:`PoseError` that says what to install."""
+    """The detector ``name``, or for "auto" the first that can run. Raises :class:`PoseError` that says what to
+    install.
+    """
     if name != "auto":
         if name not in BACKENDS:
             raise PoseError(f"detector: {name!r} is not one of auto, {', '.join(BACKENDS)}")
@@ -155,7 +159,8 @@ def detect_frames(
 ) -> tuple[list[Frame], str]:
     """Poses in (B, H, W, 3) uint8 RGB pictures, and a report line for each.
 
-    A picture with nobody in it gives an editable T-pose and says so. Raises :class:`PoseError` when no detector can run.
+    A picture with nobody in it gives an editable T-pose and says so. Raises :class:`PoseError` when no detector can
+    run.
     """
     if pictures.ndim != 4 or pictures.shape[-1] != 3 or not pictures.size:
         raise PoseError(f"image: expected a batch of RGB pictures, got an array of shape {pictures.shape}")

@@ -121,7 +121,9 @@ def _tensor(table: _Table, buffers: list[_Table]) -> Tensor:
 
 
 def _dense(values: np.ndarray, shape: tuple[int, ...], sparsity: _Table) -> np.ndarray:
-    """Unpack the format of "tensor algebra compiler" papers: per dimension dense, or compressed rows; blocks innermost."""
+    """Unpack the format of "tensor algebra compiler" papers: per dimension dense, or compressed rows; blocks
+    innermost.
+    """
     order = sparsity.array(0, "<i4").tolist()
     blocks = sparsity.array(1, "<i4").tolist()
     levels = []

@@ -1,4 +1,6 @@
-"""Running small TensorFlow Lite float networks on torch, which ComfyUI has anyway: no other runtime to install, any device."""
+"""Running small TensorFlow Lite float networks on torch, which ComfyUI has anyway: no other runtime to install, any
+device.
+"""
 
 from __future__ import annotations
 

@@ -231,7 +231,9 @@ def test_one_point_off_the_canvas_does_not_turn_normalised_into_pixels(person):
 
 
 def test_what_we_write_has_every_array_and_full_scores(person):
-    """Core cannot draw missing arrays and controlnet_aux drops scores below 1: our pose would crash one or vanish in the other."""
+    """Core cannot draw missing arrays and controlnet_aux drops scores below 1: our pose would crash one or vanish
+    in the other.
+    """
     only_body = keypoints.Person(person.body * (1, 1, 0.9))
     written = to_keypoints([keypoints.Frame(640, 448, (only_body,))])[0]["people"][0]
     sizes = {
@@ -254,11 +256,11 @@ def test_what_we_write_has_every_array_and_full_scores(person):
         ('{"people": [{"pose_keypoints_2d": [1, 2]}]}', "pose_keypoints_2d"),
         ('{"people": [{"pose_keypoints_2d": [1, 2, 3]}]}', "pose_keypoints_2d"),
         ('{"people": [{"pose_keypoints_2d": "abc"}]}', "pose_keypoints_2d"),
-        ('{"people": [{"pose_keypoints_2d": %s}]}' % json.dumps(["x"] * 54), "pose_keypoints_2d[0].x"),
-        ('{"people": [{"pose_keypoints_2d": %s}]}' % json.dumps([1e9] * 54), "further out"),
+        ('{"people": [{"pose_keypoints_2d": ' + json.dumps(["x"] * 54) + "}]}", "pose_keypoints_2d[0].x"),
+        ('{"people": [{"pose_keypoints_2d": ' + json.dumps([1e9] * 54) + "}]}", "further out"),
         ('{"people": [{"pose_keypoints_2d": [NaN, 1, 1]}]}', "NaN"),
         ('{"people": [], "canvas_width": 0, "canvas_height": 5}', "canvas_width"),
-        ('{"people": [{"hand_left_keypoints_2d": %s}]}' % json.dumps([5] * 60), "hand_left_keypoints_2d"),
+        ('{"people": [{"hand_left_keypoints_2d": ' + json.dumps([5] * 60) + "}]}", "hand_left_keypoints_2d"),
         ('{"people": [3]}', "people[0]"),
         ('{"animals": []}', "animal"),
         ("3", "int"),
