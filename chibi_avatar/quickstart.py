@@ -21,6 +21,7 @@ from .setup.wheel_models import members
 if TYPE_CHECKING:
     from .headless.sync import SyncClient
     from .headless.types import Output, RunResult
+    from .setup.server import Server
 
 WORKFLOW = paths.CHECKOUT / "workflows" / "api" / "quickstart.json"
 # The face models that are free for any use (YuNet: MIT, SFace: Apache-2.0), as one Python package carries them.
@@ -98,8 +99,17 @@ def photo_problem(path: Path) -> str | None:
     return None
 
 
-def make(request: Request) -> dict[str, Any]:
-    """Run the job in a fresh ComfyUI; returns the report that is also written as ``report.json``.
+def face_problem(report: list[str]) -> str | None:
+    """Why the face node's report has no identity in it, or None when it has one."""
+    lines = [line.strip() for text in report for line in text.splitlines()]
+    if any(line.startswith("identity from") for line in lines):
+        return None
+    reasons = [line.split(": ", 1)[1].removesuffix("; left out") for line in lines if line.startswith(("photo 1: ", "note: "))]
+    return reasons[0].rstrip(".") if reasons else "no usable face was found"
+
+
+def make(request: Request, server: Server | None = None) -> dict[str, Any]:
+    """Run the job, in a fresh ComfyUI if no ``server`` is given; returns the report that is also written as ``report.json``.
 
     A photo that cannot be used is dropped with a line in ``warnings``; the words decide alone then. Raises
     :class:`ServerError` if ComfyUI dies, and the client's errors if a node fails.
@@ -111,8 +121,9 @@ def make(request: Request) -> dict[str, Any]:
     started = time.monotonic()
     warnings: list[str] = []
     with contextlib.ExitStack() as stack:
-        with Progress("Starting ComfyUI"):
-            server = stack.enter_context(running())
+        if server is None:
+            with Progress("Starting ComfyUI"):
+                server = stack.enter_context(running())
         booted = time.monotonic() - started
         client = stack.enter_context(SyncClient(server.url, patience=6.0))
         try:
@@ -130,10 +141,13 @@ def _run(client: SyncClient, request: Request, warnings: list[str]) -> tuple[Run
     from .headless.errors import JobFailed, PromptRejected
 
     workflow = load_workflow()
-    photo_name = _upload_photo(client, request, workflow, warnings)
+    photo_name = upload_photo(client, request, workflow, warnings)
     prompt = fill(workflow, request, photo_name)
     try:
-        return _collect(client, prompt, request.out), prompt
+        result = _collect(client, prompt, request.out)
+        if photo_name is not None and (problem := face_problem(result.texts.get(node_called(prompt, FACE), []))):
+            warnings.append(f"photo: {problem}; the words decided alone.")
+        return result, prompt
     except (JobFailed, PromptRejected) as error:
         face = node_called(workflow, FACE)
         blamed = {error.node_id} if isinstance(error, JobFailed) else {problem.node_id for problem in error.problems}
@@ -150,7 +164,8 @@ def _reason(error: Exception) -> str:
     return text.strip().splitlines()[0].rstrip(".")
 
 
-def _upload_photo(client: SyncClient, request: Request, workflow: Prompt, warnings: list[str]) -> str | None:
+def upload_photo(client: SyncClient, request: Request, workflow: Prompt, warnings: list[str]) -> str | None:
+    """Upload the request's photo and return its name on the server; None, with a line in ``warnings``, if it is of no use."""
     if request.photo is None:
         return None
     problem = photo_problem(request.photo)

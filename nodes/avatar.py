@@ -234,7 +234,11 @@ class ChibiAvatarLoad(io.ComfyNode):
         from ..chibi_avatar.avatar.load import load_avatar, load_file
 
         if model_3d is not None:
-            avatar = load_avatar(model_3d.get_bytes(), "model_3d", i_am_the_author, paint_texture)
+            source = model_3d.get_source()
+            if isinstance(source, str):
+                avatar = load_file(source, i_am_the_author, paint_texture)
+            else:
+                avatar = load_avatar(source.read(), "model_3d", i_am_the_author, paint_texture)
         elif file not in ("", NO_FILE):
             avatar = load_file(_input_path(file), i_am_the_author, paint_texture)
         elif mesh is not None:

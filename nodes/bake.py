@@ -42,7 +42,7 @@ class ChibiAvatarRender(io.ComfyNode):
                 io.String.Input(
                     "expression",
                     default="",
-                    tooltip="Facial expression, such as happy, blink or aa. Empty keeps the avatar's own face.",
+                    tooltip="Facial expression, such as happy, blink, aa or neutral. Empty shows the Character's own.",
                 ),
                 io.Boolean.Input("outline", default=True, tooltip="Draw outlines in a darker, richer version of each colour."),
                 io.Int.Input(
@@ -68,11 +68,10 @@ class ChibiAvatarRender(io.ComfyNode):
     def execute(
         cls, avatar, view, width, height, background, expression, outline, frames, pose=None, camera=None
     ) -> io.NodeOutput:
-        import numpy as np
         import torch
 
         from ..chibi_avatar.avatar.camera import Camera
-        from ..chibi_avatar.avatar.render import render, turntable
+        from ..chibi_avatar.avatar.render import render_all, turntable
         from ..chibi_avatar.avatar.skin import posed
 
         rotations, offset, azimuth = None, None, 0.0
@@ -88,10 +87,9 @@ class ChibiAvatarRender(io.ComfyNode):
         else:
             looks = [azimuth if view == "pose" else view]
         ground = None if background == "transparent" else background
-        face = expression.strip() or None
-        drawn = [render(avatar, look, (width, height), rotations, face, ground, outline, offset=offset) for look in looks]
-        image, mask = (torch.from_numpy(np.stack(item)) for item in zip(*drawn, strict=True))
-        return io.NodeOutput(image, mask)
+        face = expression.strip() or avatar.meta.get("expression")
+        image, mask = render_all(avatar, looks, (width, height), rotations, face, ground, outline, offset=offset)
+        return io.NodeOutput(torch.from_numpy(image), torch.from_numpy(mask))
 
 
 class ChibiAvatarGuides(io.ComfyNode):

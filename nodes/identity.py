@@ -172,10 +172,137 @@ class ChibiFaceAnalyze(io.ComfyNode):
         return io.NodeOutput(identity, to_image(draw(identity, upright)), text, ui=ui.PreviewText(text))
 
 
+CARDS = "identities"
+
+
+def _card_folders() -> list[str]:
+    return [os.path.join(root, CARDS) for root in (folder_paths.get_output_directory(), folder_paths.get_input_directory())]
+
+
+def _cards() -> list[str]:
+    """Names of the identity cards in output/identities and input/identities."""
+    found: dict[str, None] = {}
+    for folder in _card_folders():
+        for root, _, names in os.walk(folder):
+            for name in sorted(names):
+                if name.endswith(".json") and name[:-5] + ".safetensors" in names:
+                    found[os.path.relpath(os.path.join(root, name[:-5]), folder).replace(os.sep, "/")] = None
+    return sorted(found)
+
+
+class ChibiSaveIdentity(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ChibiSaveIdentity",
+            display_name="Chibi Save Identity",
+            category=CATEGORY,
+            description=(
+                "Keep an identity as a card in output/identities: face embedding and attributes, no pixel of any photo. "
+                "Delete the two files to forget the person."
+            ),
+            search_aliases=["save face", "identity card", "save embeds", "faceid save", "保存身份"],
+            inputs=[
+                ChibiIdentity.Input("identity", tooltip="The identity to keep."),
+                io.String.Input("name", default="me", tooltip="Name of the card. A card of that name is replaced."),
+            ],
+            outputs=[io.String.Output(display_name="path", tooltip="The card's .json file.")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, identity: Identity, name: str) -> io.NodeOutput:
+        from ..chibi_avatar.identity.card import save_card
+
+        clean = "".join(c for c in name.strip() if c.isalnum() or c in " -_.").strip(" .")[:80]
+        if not clean:
+            raise IdentityError(f"the card's name {name[:40]!r} has no letter or digit: give it one, such as me")
+        _, words = save_card(identity, os.path.join(_card_folders()[0], clean + ".json"), name.strip()[:80])
+        return io.NodeOutput(str(words), ui=ui.PreviewText(f"saved {words}"))
+
+
+class ChibiLoadIdentity(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ChibiLoadIdentity",
+            display_name="Chibi Load Identity",
+            category=CATEGORY,
+            description="Load an identity card from output/identities or input/identities. Refuses a card made with another face recogniser.",
+            search_aliases=["load face", "identity card", "load embeds", "载入身份"],
+            inputs=[io.Combo.Input("name", options=_cards(), tooltip="A card saved with Chibi Save Identity. Press R to refresh the list.")],
+            outputs=[ChibiIdentity.Output(display_name="identity", tooltip="The identity, without photos: plus-face adapters need photos.")],
+        )
+
+    @classmethod
+    def execute(cls, name: str) -> io.NodeOutput:
+        from ..chibi_avatar.identity.card import load_card
+
+        return io.NodeOutput(load_card(cls._path(name)))
+
+    @classmethod
+    def _path(cls, name: str) -> str:
+        for folder in _card_folders():
+            path = os.path.join(folder, name + ".json")
+            if folder_paths.is_within_directory(folder, path) and os.path.isfile(path):
+                return path
+        raise IdentityError(f"no identity card {name[:60]!r} in {' or '.join(_card_folders())}: save one with Chibi Save Identity")
+
+    @classmethod
+    def fingerprint_inputs(cls, name: str) -> str:
+        path = cls._path(name)
+        return f"{os.path.getmtime(path)}-{os.path.getsize(path)}"
+
+    @classmethod
+    def validate_inputs(cls, name: str) -> bool | str:
+        try:
+            cls._path(name)
+        except IdentityError as error:
+            return str(error)
+        return True
+
+
+class ChibiIdentityScore(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ChibiIdentityScore",
+            display_name="Chibi Identity Score",
+            category=CATEGORY,
+            description=(
+                "How much a picture is like the person: do hair and skin agree, what does a face recogniser say, and an honest "
+                "not measurable where it cannot say anything."
+            ),
+            search_aliases=["face similarity", "likeness score", "face distance", "相似度"],
+            inputs=[
+                io.Image.Input("image", tooltip="The pictures to judge."),
+                ChibiIdentity.Input("identity", tooltip="Whom they should look like."),
+            ],
+            outputs=[
+                io.Float.Output(display_name="score", tooltip="0 to 1, the mean over the pictures; for sorting variants of one person."),
+                io.String.Output(display_name="report", tooltip="What agrees, picture by picture, and what cannot be measured."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image, identity: Identity) -> io.NodeOutput:
+        from ..chibi_avatar.identity.score import score_picture
+        from ..chibi_avatar.identity.stack import load_stack
+
+        try:
+            stack = load_stack(face_folders(), "auto" if not identity.embeddings else identity.profile)
+        except (MissingModelError, ImportError):
+            stack = None
+        scores = [score_picture(identity, photo, stack) for photo in to_photos(image)]
+        value = sum(score.value for score in scores) / len(scores)
+        text = "\n".join(f"picture {number + 1}:\n{score.report}" for number, score in enumerate(scores))
+        return io.NodeOutput(value, text, ui=ui.PreviewText(text))
+
+
 async def on_load() -> None:
-    """Face models are ONNX files in models/insightface and models/chibi_avatar, adapters weight files in models/ipadapter."""
+    """Face models live in models/insightface and models/chibi_avatar."""
     register_model_folder("insightface", {".onnx", ".pth"})
     register_model_folder("chibi_avatar", {".onnx", ".pth", ".safetensors", ".json"})
 
 
-NODES: list[type[io.ComfyNode]] = [ChibiFaceAnalyze]
+NODES: list[type[io.ComfyNode]] = [ChibiFaceAnalyze, ChibiSaveIdentity, ChibiLoadIdentity, ChibiIdentityScore]

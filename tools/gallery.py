@@ -41,7 +41,7 @@ def random_character(seed: int) -> Character:
         "presentation": "feminine" if feminine else "masculine",
         "hair.style": r.choice(
             sorted(
-                set(wardrobe.HAIR.values())
+                set(wardrobe.HAIR)
                 - (
                     {"bald"}
                     if feminine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,19 +19,25 @@ from .padding import close_seams, pull_push, seam_points
 from .registration import Fit, fit
 from .surface import SurfaceGraph
 from .texels import TexelBuffer, mesh_digest, texel_gbuffer
-from .visibility import ViewTexels, exposed, see
+from .visibility import RAMP, ViewTexels, exposed, see
+from .workers import each, single_threaded
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["BakeOptions", "BakeResult", "TexelBuffer", "bake", "texel_gbuffer"]
 
 SIZES = (512, 1024, 2048, 4096)
 _MATCH_FROM = 1.5 / 255  # views that differ less than this are left as they are
 _THIN = 13  # every so many texels are tested for being visible from anywhere
+_INKED = 0.06  # how much darker (0..1) than the ring inside them edge pixels are when they are a drawn outline
 _GRAPHS: dict[str, SurfaceGraph] = {}
 
 
 @dataclass(frozen=True)
 class BakeOptions:
-    """Choices of a bake. ``fill`` is auto, paint or surface (see :func:`.fill.fill_surface`); ``strength`` mixes with the old texture."""
+    """Choices of a bake. ``fill`` is auto, paint or surface (see :func:`.fill.fill_surface`); ``strength`` mixes with the old texture;
+    ``trim_outlines`` leaves drawn silhouette lines out: the avatar makes its own, and a baked one smears over the sides."""
 
     size: int = 2048
     register: bool = True
@@ -39,6 +45,7 @@ class BakeOptions:
     mirror: bool = True
     fill: str = "auto"
     strength: float = 1.0
+    trim_outlines: bool = True
 
 
 @dataclass
@@ -82,6 +89,7 @@ def split_views(images: np.ndarray, views: Views, what: str = "views") -> list[n
     return list(images)
 
 
+@single_threaded
 def bake(
     avatar: Avatar,
     images: np.ndarray,
@@ -109,25 +117,30 @@ def bake(
     graph = _graph(avatar)
     _warn_overlap(avatar, keep, texels, notes)
 
-    fits: list[Fit] = []
-    seen: list[ViewTexels] = []
-    tensors: list[torch.Tensor] = []
-    colors: list[torch.Tensor] = []
-    for number, (camera, picture, alpha) in enumerate(zip(views.cameras, pictures, alphas, strict=True)):
-        height, width = picture.shape[:2]
-        view = see(avatar, texels, camera.resized(width, height), options.size)
+    sized = [camera.resized(p.shape[1], p.shape[0]) for camera, p in zip(views.cameras, pictures, strict=True)]
+
+    def prepare(item: tuple[ViewTexels, np.ndarray, np.ndarray | None]) -> tuple[Fit, ViewTexels, torch.Tensor, torch.Tensor, int]:
+        view, picture, alpha = item
         guess = fit(view.mask, picture, alpha)
-        if guess.note:
-            notes.append(f"view {number + 1} ({camera.name or round(camera.azimuth)}): {guess.note}")
         if not options.register:
             guess = replace(guess, scale=1.0, shift=(0.0, 0.0), iou=guess.iou_before)
         tensor = torch.as_tensor(np.ascontiguousarray(picture, np.float32), device=device)
         if alpha is not None:
             view = _masked(view, alpha, guess)
-        fits.append(guess)
-        seen.append(view)
-        tensors.append(tensor)
-        colors.append(sample_view(tensor, view, guess.scale, guess.shift))
+        color = sample_view(tensor, view, guess.scale, guess.shift)
+        outline = _outline_width(view, color) if options.trim_outlines else 0
+        if outline:
+            inner = view.edge >= outline
+            view, color = view.only(inner), color[inner]
+        return guess, view, tensor, color, outline
+
+    prepared = each(prepare, zip(see(avatar, texels, sized), pictures, alphas, strict=True))
+    fits, seen, tensors, colors, outlines = (list(column) for column in zip(*prepared, strict=True))
+    for number, (camera, guess, outline) in enumerate(zip(views.cameras, fits, outlines, strict=True)):
+        if outline:
+            notes.append(f"view {number + 1}: a drawn outline of {outline} pixels inside the silhouette was left out of the texture")
+        if guess.note:
+            notes.append(f"view {number + 1} ({camera.name or round(camera.azimuth)}): {guess.note}")
 
     gains, offsets = np.ones((len(seen), 3)), np.zeros((len(seen), 3))
     samples, weights = comparison(texels, seen, colors)
@@ -142,7 +155,8 @@ def bake(
             [np.clip(s * g + o, 0, 1) for s, g, o in zip(samples, gains, offsets, strict=True)], weights
         )
     color, covered = blend(texels, graph, seen, colors, gap)
-    del colors
+    colors.clear()
+    del prepared
     paint = _paint(avatar, texels)
     if options.strength < 1:
         color[covered] = torch.lerp(paint[covered], color[covered], float(options.strength))
@@ -160,10 +174,7 @@ def bake(
     old = textures[avatar.atlas]
     textures[avatar.atlas] = Texture(old.name, _with_alpha(result, old))
     baked = avatar.with_textures(textures)
-    error = [
-        _rerender(atlas, view, tensor, guess, gain, offset)
-        for view, tensor, guess, gain, offset in zip(seen, tensors, fits, gains, offsets, strict=True)
-    ]
+    error = each(lambda item: _rerender(atlas, *item), zip(seen, tensors, fits, gains, offsets, strict=True))
     smooth = result.astype(np.float32) / 255
     report = _report(avatar, texels, views, fits, seen, error, covered, mirrored, filled, way, (first_gap, gap), gains, offsets)
     delta = seam_delta_e(smooth, first, second)
@@ -238,7 +249,22 @@ def _masked(view: ViewTexels, alpha: np.ndarray, guess: Fit) -> ViewTexels:
     x = (width / 2 + guess.scale * (view.x - width / 2) + guess.shift[0]).long().clamp_(0, width - 1)
     y = (height / 2 + guess.scale * (view.y - height / 2) + guess.shift[1]).long().clamp_(0, height - 1)
     good = torch.as_tensor(alpha, device=view.x.device).reshape(-1)[y * width + x]
-    return replace(view, index=view.index[good], x=view.x[good], y=view.y[good], weight=view.weight[good])
+    return view.only(good)
+
+
+def _outline_width(view: ViewTexels, color: torch.Tensor) -> int:
+    """How many pixels along the silhouette and depth edges are a drawn outline: clearly darker than the ring just inside them."""
+    import torch
+
+    tone = color @ color.new_tensor([0.3, 0.59, 0.11])
+    rings = [tone[view.edge == step] for step in range(RAMP)]
+    if min(len(ring) for ring in rings) < 50:
+        return 0
+    middle = [float(torch.median(ring)) for ring in rings]
+    width = 0
+    while width < RAMP - 1 and middle[width] < middle[-1] - _INKED:
+        width += 1
+    return width
 
 
 def _paint(avatar: Avatar, texels: TexelBuffer) -> Any:

@@ -235,13 +235,13 @@ def assemble(
     preset: str,
     heads: float,
     build: str,
-    head_shape: str,
+    shapes: Mapping[str, float],
     parts: list[str],
     materials: Mapping[str, int],
 ) -> Assembly:
     """Join pieces into one mesh of the wanted proportions.
 
-    ``materials`` maps a part name to a material index. Skin that clothes or hair cover is left out. Raises :class:`AvatarError`.
+    ``shapes``: weights of the base's shape morphs, such as ``oval`` or ``eye_tall``. ``materials`` maps a part name to a material index. Skin that clothes or hair cover is left out. Raises :class:`AvatarError`.
     """
     chosen = [piece(name, level) for name, level in fitted(names, preset).items()]
     has_hair = any(p.about["part"] == "hair" for p in chosen)
@@ -258,9 +258,8 @@ def assemble(
         a = p.arrays
         count = len(a["pos"])
         pos = a["pos"] * unit
-        shape = a.get(f"morph/shape_{head_shape}")
-        if shape is not None:
-            pos = pos + shape * unit
+        for shape, amount in shapes.items():
+            pos = pos + a.get(f"morph/shape_{shape}", 0) * (unit * amount)
         bones = [index[b] for b in p.about["bones"]]
         joint = np.asarray(bones, np.uint16)[a["bone"]]
         weight = a["weight"] / 255.0
@@ -284,7 +283,12 @@ def assemble(
         face_zone.append(np.array([zones.index(z) for z in names_of])[a["face_grid"][face]])
         for key, delta in a.items():
             if key.startswith("morph/") and not key.startswith("morph/shape_"):
-                morphs.setdefault(key[6:], []).append((start, delta * unit))
+                eyes = (
+                    a.get("morph/shape_eye_tall", np.zeros((1, 3)))
+                    * _closing(key[6:], a["pos"])
+                    * shapes.get("eye_tall", 0.0)
+                )
+                morphs.setdefault(key[6:], []).append((start, (delta - eyes) * unit))
         start += count
 
     face = np.concatenate(faces)
@@ -315,6 +319,14 @@ def assemble(
         mirror=_mirror(quantised, stacked["uv"]),
     )
     return Assembly(mesh, joints, chains, np.concatenate(face_zone).astype(np.int32), zones)
+
+
+def _closing(morph: str, pos: np.ndarray) -> np.ndarray:
+    """(V, 1) how much of the eyes' own height a morph must take back: 1 on the side that it closes."""
+    sides = {"blink": (1, 1), "happy": (1, 1), "joyEyes": (1, 1), "blinkLeft": (1, 0), "blinkRight": (0, 1)}.get(
+        morph, (0, 0)
+    )
+    return np.where(pos[:, :1] > 0, *sides)
 
 
 def _skeleton(

@@ -31,6 +31,14 @@ PRESET_EXPRESSIONS = (
     "lookRight",
 )
 CUSTOM_EXPRESSIONS = ("smile", "grin", "pout", "worried", "joyEyes")
+# words of an expression → the morphs that show it; the longest match wins
+FACES: dict[str, dict[str, float]] = {
+    "smile": {"smile": 1.0}, "smug": {"smile": 1.0}, "happy": {"happy": 1.0}, "laugh": {"happy": 1.0}, "joy": {"happy": 1.0}, "excited": {"grin": 1.0, "surprised": 0.3},
+    "grin": {"grin": 1.0}, "angry": {"angry": 1.0}, "annoyed": {"angry": 0.7}, "frown": {"angry": 0.6}, "sad": {"sad": 1.0}, "cry": {"sad": 1.0}, "tears": {"sad": 1.0},
+    "surprised": {"surprised": 1.0}, "shocked": {"surprised": 1.0}, "open_mouth": {"aa": 0.8}, "relaxed": {"relaxed": 1.0}, "sleepy": {"relaxed": 1.0}, "tired": {"relaxed": 1.0}, "calm": {"relaxed": 0.4},
+    "closed_eyes": {"blink": 1.0, "smile": 1.0}, "sleeping": {"blink": 1.0}, "wink": {"blinkLeft": 1.0, "smile": 1.0}, "shy": {"worried": 1.0, "smile": 0.5}, "embarrassed": {"worried": 1.0},
+    "worried": {"worried": 1.0}, "nervous": {"worried": 1.0}, "scared": {"worried": 1.0, "oh": 0.5}, "pout": {"pout": 1.0}, "proud": {"joyEyes": 1.0, "smile": 1.0},
+}  # fmt: skip
 _CLOSES_EYES = ("happy", "joyEyes")
 _MOVES_MOUTH = ("happy", "grin", "surprised", "angry", "sad")
 
@@ -54,7 +62,7 @@ def build_avatar(character: Character | str | dict, preset: str = "standard", te
         notes.append(
             f"proportions.heads: the 3D base goes from {low:g} to {high:g} heads; {full['proportions.heads']:g} became {heads:g}"
         )
-    made = base.assemble(chosen.pieces, preset, heads, full["proportions.build"], full["face.shape"], PARTS, MATERIALS)
+    made = base.assemble(chosen.pieces, preset, heads, full["proportions.build"], _shapes(full), PARTS, MATERIALS)
     if len(made.mesh.faces) > base.BUDGET[preset]:
         notes.append(
             f"{len(made.mesh.faces)} triangles: so many accessories do not fit the {preset} preset's {base.BUDGET[preset]}; leave one off"
@@ -89,8 +97,22 @@ def build_avatar(character: Character | str | dict, preset: str = "standard", te
         heads=heads,
         atlas=0,
         character=who,
-        meta={"notes": notes, "pieces": list(chosen.pieces), "zones": made.zones, "face_zone": made.face_zone},
+        meta={
+            "notes": notes,
+            "pieces": list(chosen.pieces),
+            "zones": made.zones,
+            "face_zone": made.face_zone,
+            "expression": wardrobe.nearest(FACES, full["expression"]),
+        },
     )
+
+
+def _shapes(full: Character) -> dict[str, float]:
+    """Shape morphs of the head: its outline and how tall the eyes stand."""
+    tall = wardrobe.nearest(paint.EYE_HEIGHT, full["eyes.style"]) or 1.0
+    if full["presentation"] == "masculine":
+        tall *= 0.93
+    return {full["face.shape"]: 1.0, "eye_tall": tall - 1.0}
 
 
 def _expressions(morphs: dict[str, np.ndarray]) -> list[Expression]:

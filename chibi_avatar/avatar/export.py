@@ -70,6 +70,8 @@ def export_avatar(
         return _export_source(avatar, platform, version)
     limit = PLATFORMS[platform].texture if platform in PLATFORMS else None
     avatar = _fit_textures(avatar, limit, notes)
+    if platform in PLATFORMS and PLATFORMS[platform].one_material:
+        avatar = _one_material(avatar, notes)
     encode = _remembering(encode_texture)
     versions = _versions(avatar, platform, version, notes)
     picture = _square(thumbnail) if thumbnail is not None else None
@@ -83,7 +85,8 @@ def export_avatar(
             atlas = encode_png(pixels) if pixels is not None else b""
     result = Exported(glb, vrms, atlas)
     figures = _figures(avatar, len(result.main), tuple(versions))
-    result.report = "\n".join([*_summary(avatar, figures, licence), *notes, "platforms:", *table(figures)])
+    lines = [*_summary(avatar, figures, licence), *describe(avatar).splitlines()[1:], *notes]
+    result.report = "\n".join([*lines, "platforms:", *table(figures)])
     return result
 
 
@@ -154,6 +157,21 @@ def _fit_textures(avatar: Avatar, limit: int | None, notes: list[str]) -> Avatar
     return avatar.with_textures(textures)
 
 
+def _one_material(avatar: Avatar, notes: list[str]) -> Avatar:
+    """The avatar with its materials joined into the first, where one texture and no flip-book face allows it."""
+    first = avatar.materials[0]
+    same = all(
+        m.texture == first.texture and m.alpha_mode == first.alpha_mode and m.color == first.color
+        for m in avatar.materials
+    )
+    if len(avatar.materials) < 2 or not same or any(expression.uv_offset for expression in avatar.expressions):
+        return avatar
+    notes.append(f"note: {len(avatar.materials)} materials were joined into one")
+    joined = replace(first, name="avatar", double_sided=any(m.double_sided for m in avatar.materials))
+    mesh = replace(avatar.mesh, face_material=np.zeros_like(avatar.mesh.face_material))
+    return replace(avatar, mesh=mesh, materials=[joined])
+
+
 def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """``pixels`` at (width, height) ``size``, by area averaging (Pillow's box filter)."""
     from PIL import Image
@@ -161,7 +179,7 @@ def resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 
-def portrait(avatar: Avatar, size: int = 512) -> np.ndarray | None:
+def portrait(avatar: Avatar, size: int = 384) -> np.ndarray | None:
     """(size, size, 3) uint8: the face on a soft ground, as apps show it in lists; None where there is no head."""
     from .render import render
 

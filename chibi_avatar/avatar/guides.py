@@ -12,6 +12,7 @@ from .gbuffer import GBuffer, gbuffer, surface_color
 from .keypoints import pose_frame
 from .model import Avatar, AvatarError
 from .outline import line_art
+from .workers import each, single_threaded
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +23,7 @@ _NEAR, _FAR = 1.0, 0.12  # inverse depth of the nearest and the farthest point o
 _EYE = 1.9  # the eye that inverse depth is measured from stands this many figure radii away
 
 
+@single_threaded
 def guide_maps(avatar: Avatar, views: Views, maps: Iterable[str] = MAPS, device: Any = "cpu") -> dict[str, np.ndarray]:
     """The chosen ``maps`` of every camera, in the rest pose that the bake uses: name → (N, H, W, 3) float32 sRGB 0..1, or (N, H, W) for ``mask``.
 
@@ -35,9 +37,10 @@ def guide_maps(avatar: Avatar, views: Views, maps: Iterable[str] = MAPS, device:
         raise AvatarError(f"no guide map {unknown[0]!r}: choose from {', '.join(MAPS)}")
     positions, normals = avatar.mesh.positions, avatar.mesh.normals
     reach = _reach(positions, views)
-    out: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
-    for camera in views.cameras:
+
+    def draw(camera: Camera) -> list[np.ndarray]:
         buffer = gbuffer(avatar, positions, normals, camera, device=device)
+        images = []
         for name in wanted:
             if name == "pose":
                 image = _draw_pose(avatar, camera)
@@ -45,8 +48,11 @@ def guide_maps(avatar: Avatar, views: Views, maps: Iterable[str] = MAPS, device:
                 image = _depth(avatar, buffer, reach).cpu().numpy()
             else:
                 image = _POINTWISE[name](avatar, buffer).cpu().numpy()
-            out[name].append(np.clip(image, 0, 1))
-    return {name: np.stack(images).astype(np.float32, copy=False) for name, images in out.items()}
+            images.append(np.clip(image, 0, 1).astype(np.float32, copy=False))
+        return images
+
+    drawn = each(draw, views.cameras)
+    return {name: np.stack([images[i] for images in drawn]) for i, name in enumerate(wanted)}
 
 
 def _depth(avatar: Avatar, buffer: GBuffer, radius: float) -> torch.Tensor:

@@ -83,6 +83,13 @@ def load_avatar(data: bytes, name: str = "avatar", i_am_the_author: bool = False
     joints, joint_of = _joints(container, tree, pieces, humanoid)
     materials, textures, images, shades = _materials(container, kind)
     mesh, parts, rebuilt = _mesh(container, pieces, joint_of, materials)
+    notes = [] if not rebuilt else ["the file had no UV; a new layout was made with xatlas"]
+    if not textures:
+        notes.append("the file had no pictures; it gets a white one to paint on, instead of its plain colours")
+        textures = [Texture("paint", np.full((1024, 1024, 3), 255, np.uint8))]
+        materials = [replace(m, texture=0, color=(1.0, 1.0, 1.0, m.color[3])) for m in materials]
+    if notes:
+        notes.append("it will be written as a new file, with the licence of the export")
     if kind == "0.x":
         _turn(mesh, joints)
     avatar = Avatar(name, mesh, joints, materials, textures, parts)
@@ -95,11 +102,11 @@ def load_avatar(data: bytes, name: str = "avatar", i_am_the_author: bool = False
             f"is not one of 0 to {len(textures) - 1}"
         )
     source = None
-    if not rebuilt:
+    if not notes:
         source = Source(container, kind, terms, images, [texture.pixels for texture in textures], shades)
     meta: dict[str, Any] = {"format": {"1.0": "VRM 1.0", "0.x": "VRM 0.x"}.get(kind, "GLB"), "terms": list(terms.lines)}
-    if rebuilt:
-        meta["notes"] = ["the file had no UV; a new layout was made with xatlas, so it will be written as a new file"]
+    if notes:
+        meta["notes"] = notes
     return replace(
         avatar,
         expressions=expressions,

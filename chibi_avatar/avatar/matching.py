@@ -9,7 +9,7 @@ OFFSET = 0.2
 
 
 def match(
-    colors: list[np.ndarray], weights: list[np.ndarray], anchor: int = 0, stiffness: float = 0.02
+    colors: list[np.ndarray], weights: list[np.ndarray], anchor: int = 0, stiffness: float = 0.001
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gains and offsets (N, 3) for N views so that overlaps agree; view ``anchor`` stays as it is.
 
@@ -50,11 +50,12 @@ def match(
 
 
 def disagreement(colors: list[np.ndarray], weights: list[np.ndarray]) -> float:
-    """Median colour difference (0..1, largest channel) over all pairs of views at points that both see well; 0 without overlap."""
-    gaps = []
+    """Colour difference (0..1, largest channel) of the two views that agree least: the median where both see well; 0 without overlap."""
+    worst = 0.0
     for i in range(len(colors)):
         for j in range(i + 1, len(colors)):
-            seen = np.minimum(weights[i], weights[j]) > 0.01
-            gaps.append(np.abs(colors[i][seen] - colors[j][seen]).max(1))
-    joined = np.concatenate(gaps) if gaps else np.zeros(0)
-    return float(np.median(joined)) if len(joined) else 0.0
+            both = np.minimum(weights[i], weights[j])
+            seen = both > 0.1 * both.max(initial=0)
+            if seen.sum() >= 24:
+                worst = max(worst, float(np.median(np.abs(colors[i][seen] - colors[j][seen]).max(1))))
+    return worst

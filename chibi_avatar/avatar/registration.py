@@ -34,7 +34,7 @@ def foreground(image: np.ndarray, guide: np.ndarray, tolerance: float = 0.06) ->
     The background is a plane of colour fitted to the border and followed inwards as far as it connects, plus enclosed patches of that
     colour that the ``guide`` mask (H, W) has outside the figure. Deep inside the guide nothing is background: clothes may be white.
     """
-    from scipy.ndimage import distance_transform_cdt, label
+    from scipy.ndimage import distance_transform_cdt, label, maximum_filter
 
     height, width = image.shape[:2]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -51,7 +51,9 @@ def foreground(image: np.ndarray, guide: np.ndarray, tolerance: float = 0.06) ->
         model = np.linalg.lstsq(places[keep], colors[keep], rcond=None)[0]
         error = np.abs(colors - places @ model).max(1)
         keep = error < max(tolerance, 1.5 * float(np.median(error)))
-    near = np.abs(image - basis @ model).max(2) < tolerance
+    difference = np.abs(image - basis @ model).max(2)
+    # a pixel that is half figure, half background belongs to the nearer of the two
+    near = difference < np.maximum(tolerance, 0.5 * maximum_filter(difference, 3))
     near &= distance_transform_cdt(guide, "taxicab") <= 1.5 * LIMIT * max(height, width)
     labels, count = label(near)
     size = np.bincount(labels.ravel(), minlength=count + 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from .model import Avatar, AvatarError
 from .outline import draw_lines
 from .skin import posed
 from .toon import shade
+from .workers import each, single_threaded
 
 if TYPE_CHECKING:
     import torch
@@ -71,6 +72,7 @@ def turntable(avatar: Avatar, frames: int, width: int, height: int, positions: n
     return [Camera(360.0 * i / frames, 4.0, target, extent, width, height, FOV, f"turn{i}") for i in range(frames)]
 
 
+@single_threaded
 def render(
     avatar: Avatar,
     view: Camera | str | float = "front",
@@ -118,6 +120,13 @@ def render(
             behind = torch.tensor(background, dtype=torch.float32, device=device).expand(height, width, 3)
         image = image + behind * (1 - mask)
     return image.clamp(0, 1).cpu().numpy(), mask[:, :, 0].cpu().numpy()
+
+
+@single_threaded
+def render_all(avatar: Avatar, views: Sequence[Camera | str | float], *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`render` of several views side by side: (N, H, W, 3) and (N, H, W)."""
+    drawn = each(lambda view: render(avatar, view, *args, **kwargs), views)
+    return np.stack([image for image, _ in drawn]), np.stack([mask for _, mask in drawn])
 
 
 def _window(camera: Camera, positions: np.ndarray, step: int) -> tuple[int, int, int, int]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .model import Mesh
 from .raster import Raster, rasterize
+from .workers import single_threaded
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +24,7 @@ _CACHE_ENTRIES = 2
 class TexelBuffer:
     """The covered texels of a ``size``² atlas, in row order (lists of length C, see :class:`~.raster.Raster`)."""
 
+    key: str  # digest of the mesh and the triangles that were drawn
     raster: Raster
     triangles: torch.Tensor  # (F, 3) int64
     position: torch.Tensor  # (C, 3) float32 metres, rest pose
@@ -66,6 +68,7 @@ def mesh_digest(mesh: Mesh) -> str:
     return digest.hexdigest()
 
 
+@single_threaded
 def texel_gbuffer(mesh: Mesh, size: int, keep: np.ndarray | None = None, device: Any = "cpu", cache: bool = True) -> TexelBuffer:
     """Position, normal, triangle and barycentrics of every texel of a ``size``² atlas; the last two results are kept.
 
@@ -73,7 +76,8 @@ def texel_gbuffer(mesh: Mesh, size: int, keep: np.ndarray | None = None, device:
     """
     import torch
 
-    key = (mesh_digest(mesh) + (hashlib.sha256(np.packbits(keep).tobytes()).hexdigest() if keep is not None else ""), size, str(device))
+    name = mesh_digest(mesh) + ("" if keep is None else hashlib.sha256(np.packbits(keep).tobytes()).hexdigest())
+    key = (name, size, str(device))
     if cache and key in _CACHE:
         _CACHE.move_to_end(key)
         return _CACHE[key]
@@ -84,7 +88,7 @@ def texel_gbuffer(mesh: Mesh, size: int, keep: np.ndarray | None = None, device:
     position = raster.interpolate(torch.as_tensor(mesh.positions, device=device), triangles)
     normal = raster.interpolate(torch.as_tensor(mesh.normals, device=device), triangles)
     normal = normal / normal.norm(dim=1, keepdim=True).clamp(min=1e-9)
-    buffer = TexelBuffer(raster, triangles, position, normal)
+    buffer = TexelBuffer(name, raster, triangles, position, normal)
     if cache:
         _CACHE[key] = buffer
         while len(_CACHE) > _CACHE_ENTRIES:

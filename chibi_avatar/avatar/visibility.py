@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,8 @@ from .camera import Camera, framing
 from .gbuffer import gbuffer
 from .model import Avatar
 from .raster import chunks
-from .texels import TexelBuffer, mesh_digest
+from .texels import TexelBuffer
+from .workers import each
 
 if TYPE_CHECKING:
     import torch
@@ -29,35 +32,48 @@ _CACHE_BYTES = 700_000_000
 
 @dataclass
 class ViewTexels:
-    """What one view contributes. ``index`` (K,) into the texel list; ``x``, ``y`` (K,) picture coordinates; ``weight`` (K,) > 0."""
+    """What one view contributes. ``index`` (K,) into the texel list; ``x``, ``y`` (K,) picture coordinates; ``weight`` (K,) > 0;
+    ``edge`` (K,) uint8 pixels to the nearest silhouette or depth edge, at most RAMP."""
 
     camera: Camera
     index: torch.Tensor
     x: torch.Tensor
     y: torch.Tensor
     weight: torch.Tensor
+    edge: torch.Tensor
     mask: np.ndarray  # (H, W) bool, the guide's silhouette
     check: torch.Tensor  # (N,) int64, thinned pixels of the guide away from depth edges, to measure the re-render with
     check_uv: torch.Tensor  # (N, 2) float32, where those pixels lie in the atlas
 
+    def only(self, chosen: torch.Tensor) -> ViewTexels:
+        """The texels that ``chosen`` (K,) bool marks."""
+        lists = {name: getattr(self, name)[chosen] for name in ("index", "x", "y", "weight", "edge")}
+        return replace(self, **lists)
+
     @property
     def nbytes(self) -> int:
-        tensors = (self.index, self.x, self.y, self.weight, self.check, self.check_uv)
+        tensors = (self.index, self.x, self.y, self.weight, self.edge, self.check, self.check_uv)
         return sum(t.numel() * t.element_size() for t in tensors) + self.mask.nbytes
 
 
-def see(avatar: Avatar, texels: TexelBuffer, camera: Camera, key: Any = None) -> ViewTexels:
-    """Project the covered texels of the atlas into ``camera``: visible by z-buffer with slope bias, weighted by angle (cos⁴),
-    distance to depth edges and view (front before back before sides). The result is cached under ``key``."""
-    full_key = (mesh_digest(avatar.mesh), texels.size, camera, str(texels.position.device), key)
-    if full_key in _CACHE:
-        _CACHE.move_to_end(full_key)
-        return _CACHE[full_key]
-    result = _project(avatar, texels, camera)
-    _CACHE[full_key] = result
+def see(avatar: Avatar, texels: TexelBuffer, cameras: Sequence[Camera]) -> list[ViewTexels]:
+    """Project the covered texels of the atlas into each camera: visible by z-buffer with slope bias, weighted by angle (cos⁴),
+    distance to depth edges and view (front before back before sides). The last results are kept."""
+    keys = [(*_identity(avatar, texels), camera) for camera in cameras]
+    missing = [camera for key, camera in zip(keys, cameras, strict=True) if key not in _CACHE]
+    made = dict(zip(missing, each(lambda camera: _project(avatar, texels, camera), missing), strict=True))
+    results = [_CACHE.pop(key) if key in _CACHE else made[camera] for key, camera in zip(keys, cameras, strict=True)]
+    _CACHE.update(zip(keys, results, strict=True))
     while sum(item.nbytes for item in _CACHE.values()) > _CACHE_BYTES and len(_CACHE) > 1:
         _CACHE.popitem(last=False)
-    return result
+    return results
+
+
+def _identity(avatar: Avatar, texels: TexelBuffer) -> tuple:
+    """What a projection depends on, but for the camera."""
+    labels = hashlib.sha256(avatar.mesh.face_material.tobytes() + avatar.mesh.face_part.tobytes()).hexdigest()
+    kinds = tuple((m.alpha_mode, m.double_sided) for m in avatar.materials)
+    return texels.key, texels.size, str(texels.position.device), labels, kinds, tuple(avatar.parts)
 
 
 def _edge_ramp(away: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
@@ -158,12 +174,13 @@ def _project(
         x = torch.where(clean, x, column + 0.5)
         y = torch.where(clean, y, row + 0.5)
         square = facing * facing
-        weight = square * square * ramp.reshape(-1)[pixel] * priority
+        trust = ramp.reshape(-1)[pixel]
+        weight = square * square * trust * priority
         weight = torch.where(clean, weight, weight * _SNAPPED).clamp_(min=1e-7)
         weight = torch.where(face_part[faces[part][chosen]], weight * _OTHER_FACE, weight)
-        found.append((chosen + part.start, x.float(), y.float(), weight.float()))
-    index, x, y, weight = (torch.cat(t) for t in zip(*found, strict=True)) if found else _nothing(device)
-    return ViewTexels(camera, index, x, y, weight, (raster.face >= 0).cpu().numpy(), check.pixels, check_uv)
+        found.append((chosen + part.start, x.float(), y.float(), weight.float(), (trust * RAMP).to(torch.uint8)))
+    index, x, y, weight, edge = (torch.cat(t) for t in zip(*found, strict=True)) if found else _nothing(device)
+    return ViewTexels(camera, index, x, y, weight, edge, (raster.face >= 0).cpu().numpy(), check.pixels, check_uv)
 
 
 def exposed(avatar: Avatar, texels: TexelBuffer, stride: int = 13, size: int = 384) -> torch.Tensor:
@@ -173,16 +190,17 @@ def exposed(avatar: Avatar, texels: TexelBuffer, stride: int = 13, size: int = 3
     """
     import torch
 
-    key = (mesh_digest(avatar.mesh), texels.size, stride, size, len(texels.position))
+    key = (*_identity(avatar, texels), stride, size)
     if key in _EXPOSED:
         return _EXPOSED[key]
     thin = replace(texels, position=texels.position[::stride], normal=texels.normal[::stride])
     target, extent = framing(avatar.mesh.positions)
     out = torch.zeros(len(thin.position), dtype=torch.bool, device=texels.position.device)
-    for elevation, step in ((-89, 360), (-45, 45), (0, 45), (45, 45), (89, 360)):
-        for azimuth in range(0, 360, step):
-            camera = Camera(azimuth, elevation, target, extent, size, size)
-            out[_project(avatar, thin, camera, least=0.12, faces=texels.faces[::stride]).index] = True
+    around = ((-89, 360), (-45, 45), (0, 45), (45, 45), (89, 360))
+    cameras = [Camera(a, e, target, extent, size, size) for e, step in around for a in range(0, 360, step)]
+    faces = texels.faces[::stride]
+    for view in each(lambda camera: _project(avatar, thin, camera, least=0.12, faces=faces), cameras):
+        out[view.index] = True
     _EXPOSED.clear()
     _EXPOSED[key] = out
     return out
@@ -192,7 +210,7 @@ def _nothing(device: Any) -> tuple[torch.Tensor, ...]:
     import torch
 
     empty = torch.zeros(0, device=device)
-    return empty.long(), empty, empty, empty
+    return empty.long(), empty, empty, empty, empty.to(torch.uint8)
 
 
 def forget() -> None:

@@ -185,7 +185,7 @@ def _mesh(builder: Builder, avatar: Avatar, flip: np.ndarray) -> int:
     positions = mesh.positions.astype(np.float32) * flip + np.float32(0.0)
     lengths = np.linalg.norm(mesh.normals, axis=1, keepdims=True)
     normals = np.where(lengths > 1e-6, mesh.normals / np.maximum(lengths, 1e-6), np.array([0, 0, 1], np.float32))
-    weights = np.maximum(mesh.weights.astype(np.float32), 0.0)
+    weights = _merged(mesh.joints, np.maximum(mesh.weights.astype(np.float32), 0.0))
     totals = weights.sum(axis=1, keepdims=True)
     weights = np.where(totals > 0, weights / np.maximum(totals, 1e-12), np.array([1, 0, 0, 0], np.float32))
     joints = np.where(weights > 0, mesh.joints, 0)
@@ -224,6 +224,17 @@ def _mesh(builder: Builder, avatar: Avatar, flip: np.ndarray) -> int:
         entry["weights"] = [0.0] * len(targets)
         entry["extras"] = {"targetNames": list(mesh.morphs)}
     return builder.add("meshes", entry)
+
+
+def _merged(joints: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(V, 4) weights in which a joint that a vertex lists twice has its whole weight in the first place."""
+    weights = weights.copy()
+    for later in range(1, 4):
+        for first in range(later):
+            same = joints[:, first] == joints[:, later]
+            weights[same, first] += weights[same, later]
+            weights[same, later] = 0.0
+    return weights
 
 
 def _skin(builder: Builder, avatar: Avatar, nodes: list[int], flip: np.ndarray) -> int:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ..character import Character, Color
+from ..prompt.lexicon import shape_of
 from . import base
+
+T = TypeVar("T")
 
 WHITE, CREAM, BLACK, NAVY = "#fbfaf7", "#fff4e3", "#3a3640", "#3a4a7c"
 RED, BROWN, GOLD, GREY = "#d9455b", "#7a4b3a", "#f0c35a", "#8d93a3"
@@ -79,12 +83,12 @@ OUTFITS: dict[str, Outfit] = {
 TOPS = {"sailor": "sailor", "blazer": "blazer", "suit": "suit", "jacket": "blazer", "coat": "raincoat", "raincoat": "raincoat", "cloak": "raincoat", "cape": "raincoat", "hoodie": "hoodie", "hood": "hoodie",
         "sweatshirt": "hoodie", "sweater": "sweater", "turtleneck": "sweater", "cardigan": "sweater", "vest": "sweater", "knit": "sweater", "shirt": "shirt", "blouse": "shirt", "t_shirt": "tshirt",
         "tshirt": "tshirt", "tee": "tshirt", "polo": "tshirt", "tank": "tshirt", "camisole": "tshirt", "jersey": "tshirt", "hanfu": "hanfu", "kimono": "kimono", "yukata": "kimono", "haori": "kimono", "qipao": "qipao",
-        "cheongsam": "qipao", "tang": "qipao", "space": "space_suit", "dress": "dress", "armor": "space_suit", "uniform": "blazer", "tracksuit": "hoodie", "windbreaker": "hoodie", "parka": "raincoat"}  # fmt: skip
+        "cheongsam": "qipao", "tang": "qipao", "space": "space_suit", "dress": "dress", "armor": "space_suit", "uniform": "blazer", "tracksuit": "hoodie", "windbreaker": "hoodie", "parka": "raincoat", "crop": "tshirt", "long_sleeve": "tshirt", "flannel": "shirt", "henley": "tshirt", "tunic": "hanfu", "chinese": "qipao", "poncho": "raincoat", "shawl": "sweater", "happi": "kimono", "bolero": "sweater", "raglan": "hoodie", "gown": "dress", "lolita": "dress"}  # fmt: skip
 BOTTOMS = {"pleated_skirt": "pleated_skirt", "skirt": "flared_skirt", "miniskirt": "pleated_skirt", "long_skirt": "long_skirt", "maxi": "long_skirt", "hakama": "long_skirt", "shorts": "shorts", "bloomers": "shorts",
            "trousers": "trousers", "pants": "trousers", "jeans": "trousers", "leggings": "trousers", "slacks": "trousers", "wide": "wide_trousers", "sweatpants": "wide_trousers", "overalls": "overalls",
-           "dungarees": "overalls", "kilt": "pleated_skirt", "tutu": "flared_skirt", "culottes": "shorts"}  # fmt: skip
+           "dungarees": "overalls", "kilt": "pleated_skirt", "tutu": "flared_skirt", "culottes": "shorts", "mamianqun": "long_skirt"}  # fmt: skip
 SHOES = {"sneaker": "sneakers", "trainers": "sneakers", "canvas": "sneakers", "loafer": "loafers", "leather": "loafers", "oxford": "loafers", "dress_shoes": "loafers", "mary_jane": "mary_janes", "heels": "mary_janes",
-         "flats": "mary_janes", "ballet": "mary_janes", "sandals": "mary_janes", "slippers": "mary_janes", "geta": "mary_janes", "boots": "boots", "rain_boots": "rain_boots", "shoes": "loafers"}  # fmt: skip
+         "flats": "mary_janes", "ballet": "mary_janes", "sandals": "mary_janes", "slippers": "mary_janes", "geta": "mary_janes", "boots": "boots", "rain_boots": "rain_boots", "shoes": "loafers", "high_tops": "sneakers", "zori": "mary_janes", "clogs": "mary_janes", "skates": "boots", "cleats": "sneakers", "slip_ons": "loafers"}  # fmt: skip
 LEGWEAR = {
     "knee": "knee_socks",
     "thighhigh": "tights",
@@ -94,6 +98,9 @@ LEGWEAR = {
     "tights": "tights",
     "leggings": "tights",
     "socks": "socks",
+    "leg_warmers": "knee_socks",
+    "tabi": "socks",
+    "bandage": "socks",
 }
 NECK = {
     "necktie": "tie",
@@ -105,13 +112,13 @@ NECK = {
     "muffler": "scarf",
     "bandana": "scarf",
     "neckerchief": "bow",
+    "jabot": "bow",
+    "boa": "scarf",
+    "fur_collar": "scarf",
 }
-HAIR = {"bob": "bob", "long_straight": "long_straight", "long": "long_straight", "hime": "hime", "twin_tails": "twin_tails", "twintails": "twin_tails", "low_twin_tails": "low_twin_tails", "low_twin": "low_twin_tails", "low_pigtails": "low_twin_tails", "pigtails": "low_twin_tails", "ponytail": "ponytail",
-        "braid": "braid", "twin_braids": "twin_braids", "short": "short", "pixie": "short", "spiky": "spiky", "wolf": "wolf_cut", "mullet": "wolf_cut", "curly": "curly", "afro": "curly", "perm": "curly", "bun": "bun",
-        "double_bun": "double_bun", "bald": "bald", "buzz": "bald", "medium": "bob", "wavy": "long_straight", "side_braid": "braid", "side_ponytail": "ponytail", "half_up": "long_straight", "drill": "twin_tails", "crew": "short", "undercut": "short", "mohawk": "spiky",
-        "bowl": "bob", "dreadlocks": "long_straight", "odango": "double_bun"}  # fmt: skip
+HAIR = ("bob", "long_straight", "hime", "twin_tails", "low_twin_tails", "ponytail", "braid", "twin_braids", "short", "spiky", "wolf_cut", "curly", "bun", "double_bun", "bald")  # fmt: skip
 FRINGE = {"full": "full", "blunt": "blunt", "straight": "blunt", "hime": "blunt", "side": "side_swept", "swept": "side_swept", "part": "parted", "middle": "parted", "curtain": "curtain", "messy": "messy", "choppy": "messy",
-          "asymmetrical": "side_swept", "none": "swept_back", "no": "swept_back", "slicked": "swept_back", "back": "swept_back", "wispy": "messy", "air": "messy"}  # fmt: skip
+          "asymmetrical": "side_swept", "none": "swept_back", "no": "swept_back", "slicked": "swept_back", "back": "swept_back", "wispy": "messy", "air": "messy", "french": "messy", "crossed": "side_swept", "over_one_eye": "side_swept", "over_eyes": "full", "braided": "parted"}  # fmt: skip
 GLASSES = {
     "square": "square",
     "rectang": "square",
@@ -123,9 +130,10 @@ GLASSES = {
     "monocle": "round",
     "heart": "round",
     "cat": "square",
+    "visor": "square",
 }
 HATS = {"cap": "cap", "baseball": "cap", "beret": "beanie", "beanie": "beanie", "knit": "beanie", "pompom": "beanie", "witch": "witch", "wizard": "witch", "straw": "straw", "sun": "straw", "bucket": "straw", "top_hat": "witch", "fedora": "straw",
-        "hat": "straw", "helmet": "cap", "crown": "beanie", "santa": "beanie", "cowboy": "straw", "sailor": "cap"}  # fmt: skip
+        "hat": "straw", "helmet": "cap", "crown": "beanie", "santa": "beanie", "cowboy": "straw", "sailor": "cap", "hood": "beanie", "ushanka": "beanie", "bonnet": "beanie", "deerstalker": "cap", "tricorne": "cap", "weimao": "straw", "turban": "beanie"}  # fmt: skip
 EARS = {
     "cat": "cat",
     "rabbit": "rabbit",
@@ -154,8 +162,14 @@ TAILS = {
 }
 
 
-def nearest(table: Mapping[str, str], kind: str | None) -> str | None:
-    """The piece whose key is the longest one found in ``kind``; None if none is."""
+# garments that bring a whole set along when no outfit is named
+SETS = {"hoodie": "hoodie", "sweatshirt": "hoodie", "dress": "dress", "gown": "dress", "lolita": "dress", "sweater": "sweater", "turtleneck": "sweater", "cardigan": "sweater", "coat": "raincoat", "raincoat": "raincoat",
+        "kimono": "kimono", "yukata": "kimono", "haori": "kimono", "happi": "kimono", "qipao": "qipao", "cheongsam": "qipao", "chinese": "qipao", "hanfu": "hanfu", "overalls": "overalls", "dungarees": "overalls", "suit": "suit",
+        "shirt": "shirt", "blouse": "shirt", "sailor": "sailor_uniform", "blazer": "blazer_uniform", "lab_coat": "suit", "tshirt": "tshirt_shorts", "t_shirt": "tshirt_shorts"}  # fmt: skip
+
+
+def nearest(table: Mapping[str, T], kind: str | None) -> T | None:
+    """The entry whose key is the longest one found in ``kind``; None if none is."""
     if not kind or kind == "none":
         return None
     if kind in table:
@@ -266,7 +280,7 @@ def plan(character: Character) -> Plan:
 
 def _hair(c: Character, masculine: bool, note) -> str:
     kind = c["hair.style"]
-    style = nearest(HAIR, kind)
+    style = kind if kind in HAIR else shape_of("hair.style", kind)
     if c.evidence("hair.style").source == "default":
         length = c.get("hair.length")
         style = {
@@ -280,34 +294,30 @@ def _hair(c: Character, masculine: bool, note) -> str:
             style = "curly"
         elif c["hair.texture"] == "spiky":
             style = "spiky"
-    if style is None:
+    if style not in HAIR:
         style = "short" if masculine else "bob"
+    if kind != style and c.evidence("hair.style").source != "default":
         note("hair.style", kind, style)
     return style
 
 
 def _garments(c: Character, masculine: bool, note) -> dict[str, tuple[str, Cloth]]:
     """Slot → (piece, cloth). A whole outfit first, then single garments over it."""
-    kind = c.get("outfit.kind", "tshirt_shorts")
+    kind = c["outfit.kind"]
     chosen = {
         "top": c.get("top.kind"),
         "bottom": c.get("bottom.kind"),
         "dress": c.get("dress.kind"),
         "outer": c.get("outer.kind"),
     }
-    key = _outfit_key(kind)
-    if c.evidence("outfit.kind") is None or c.evidence("outfit.kind").source == "default":
-        key = None
-        for slot in ("dress", "outer", "top"):
-            key = key or _outfit_key(chosen[slot] or "")
-        key = (
-            key
-            or ("shirt" if nearest(TOPS, chosen["top"]) == "shirt" else None)
-            or ("overalls" if nearest(BOTTOMS, chosen["bottom"]) == "overalls" else "tshirt_shorts")
-        )
-    elif key is None:
-        key = "tshirt_shorts"
-        note("outfit.kind", kind, "a T-shirt and shorts")
+    if c.evidence("outfit.kind").source == "default":  # nobody named a set: the garments decide
+        bare = "overalls" if nearest(BOTTOMS, chosen["bottom"]) == "overalls" else "tshirt_shorts"
+        key = next((found for slot in ("dress", "outer", "top") if (found := nearest(SETS, chosen[slot]))), bare)
+    else:
+        key = _outfit_key(kind)
+        if key != kind and kind not in ("school_uniform",):
+            note("outfit.kind", kind, key or "a T-shirt and shorts")
+        key = key or "tshirt_shorts"
     outfit = OUTFITS[key]
     slots: dict[str, tuple[str, Cloth]] = {}
     for slot in ("top", "bottom", "neck", "legwear", "shoes"):
@@ -385,8 +395,8 @@ def _default_cloth(slot: str, name: str) -> Cloth:
 
 
 def _outfit_key(kind: str) -> str | None:
-    table = {"sailor": "sailor_uniform", "sailor_uniform": "sailor_uniform", "school_uniform": "sailor_uniform", "serafuku": "sailor_uniform", "school": "sailor_uniform", "jk": "sailor_uniform", "blazer": "blazer_uniform", "hoodie": "hoodie", "sweatshirt": "hoodie", "tracksuit": "hoodie",
-             "t_shirt": "tshirt_shorts", "tshirt": "tshirt_shorts", "dress": "dress", "lolita": "dress", "maid": "dress", "gown": "dress", "suit": "suit", "tuxedo": "suit", "butler": "suit", "hanfu": "hanfu", "qipao": "qipao",
-             "cheongsam": "qipao", "kimono": "kimono", "yukata": "kimono", "overalls": "overalls", "dungarees": "overalls", "sweater": "sweater", "turtleneck": "sweater", "cardigan": "sweater", "raincoat": "raincoat", "coat": "raincoat",
-             "space_suit": "space_suit", "spacesuit": "space_suit", "astronaut": "space_suit", "shirt": "shirt", "blouse": "shirt", "swim": "tshirt_shorts", "uniform": "blazer_uniform", "miko": "kimono"}  # fmt: skip
-    return nearest(table, kind)
+    """The set that comes nearest to an outfit's, a dress's or a garment's kind; None if none does."""
+    if kind in OUTFITS:
+        return kind
+    shape = shape_of("outfit.kind", kind)
+    return shape if shape in OUTFITS else nearest(SETS, kind)

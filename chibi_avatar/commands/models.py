@@ -115,7 +115,7 @@ def _list(chosen: list[Any], where: Any, arguments: argparse.Namespace) -> tuple
             _out("By hand (no address is known): " + ", ".join(report["by_hand"]), arguments)
     for state in wrong:
         _out(
-            f"{state['path']} is not the file that models.yaml describes (sha256 differs); delete it and download again.",
+            f"{state['path']} has another sha256 than models.yaml says; delete it and download again.",
             arguments,
         )
     return (MISSING if checking and (missing or wrong) else DONE), report
@@ -144,7 +144,8 @@ def _print_table(states: list[dict[str, Any]]) -> None:
         hash_note = "" if state["hash_known"] else " unverified"
         sys.stdout.write(
             f"{state['state']:<10} {size:>9}  {state['id']:<28} {state['file']}\n"
-            f"{'':<22} {state['license']} (base: {state['base_license']}; commercial: {state['commercial']}){hash_note}\n"
+            f"{'':<22} {state['license']} (base: {state['base_license']}; commercial: {state['commercial']})"
+            f"{hash_note}\n"
         )
 
 
@@ -215,7 +216,8 @@ class _Bar:
         rate = (there - sum(self._first.values())) / max(now - self._start, 0.001)
         known = [t for _, t in dict(self._files).values() if t]
         left = (sum(known) - there) / rate if known and rate > 0 else 0
-        text = f"{there / 1e6:.1f} of {sum(known) / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s, {left:.0f} s left ({len(self._files)} files)"
+        text = f"{there / 1e6:.1f} of {sum(known) / 1e6:.1f} MB, {rate / 1e6:.1f} MB/s, {left:.0f} s left"
+        text += f" ({len(self._files)} files)"
         sys.stderr.write(f"\r\x1b[2K{text}" if self._terminal else text + "\n")
         sys.stderr.flush()
 

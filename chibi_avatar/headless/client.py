@@ -341,7 +341,7 @@ class Client:
         params = {"filename": output.filename, "subfolder": output.subfolder, "type": output.type}
         reason = ""
         try:
-            for _ in range(4):
+            for _ in range(8):
                 try:
                     status, _ = await self._open().download(
                         "/view", params, part, max_bytes=self.max_file_bytes, seconds=600.0
@@ -375,13 +375,15 @@ class Client:
         name: NameChooser | None = None,
         replace: bool = False,
         attempts: int = 3,
+        canvas: dict[str, Any] | None = None,
     ) -> RunResult:
-        """Run a workflow to the end and fetch its files.
+        """Run a workflow to the end and fetch its files. ``canvas`` is its canvas form, kept inside saved images.
 
         A job that the server forgot (a restart) and a file that it no longer has are tried again, ``attempts`` times in
         all.
         """
-        prompt, canvas = await self.prepare(workflow)
+        prompt, own_canvas = await self.prepare(workflow)
+        canvas = canvas if canvas is not None else own_canvas
         started, attempt = time.monotonic(), 0
         while True:
             attempt += 1

@@ -79,7 +79,7 @@ class Transport:
         pass it only for requests that may be repeated. Raises :class:`ServerUnreachable` or :class:`BadReply`.
         """
         deadline = asyncio.get_running_loop().time() + patience
-        pause = 0.1
+        pause = 0.03
         while True:
             try:
                 return await asyncio.wait_for(self._json_once(method, route, body, params), seconds)

@@ -115,8 +115,8 @@ def find_input(prompt: Prompt, address: str, object_info: dict[str, Any] | None 
     titles = list(dict.fromkeys([*prompt, *(title_of(prompt, node_id) for node_id in prompt)]))
     near = difflib.get_close_matches(head or address, titles, n=5, cutoff=0.3) or titles[:12]
     raise InputError(
-        reason=f"{address!r}: write node.input=value; the workflow has no node {head or address!r}, nearest: {', '.join(near)}",
-        reason_zh=f"{address!r}：请写成 节点.输入=值；工作流没有节点 {head or address!r}，最接近的有：{'、'.join(near)}",
+        reason=f"{address!r}: write node.input=value; there is no node {head or address!r}, nearest: {', '.join(near)}",
+        reason_zh=f"{address!r}：请写成 节点.输入=值；没有节点 {head or address!r}，最接近：{'、'.join(near)}",
     )
 
 

@@ -390,7 +390,7 @@ class _Transfer:
                     self.options.progress(self.entry.id, done, total or self.size)
                 if time.monotonic() - window_start > self.options.timeout:
                     if window < self.options.slowest * self.options.timeout:
-                        raise _Again(f"slower than {self.options.slowest} bytes/s")
+                        raise DownloadError(f"slower than {self.options.slowest} bytes/s; what came is kept")
                     window, window_start = 0, time.monotonic()
             flush(handle)
         wanted = total if total is not None else self.size

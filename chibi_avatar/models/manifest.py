@@ -235,8 +235,7 @@ def select(names: Iterable[str], workflow: str | None = None) -> tuple[list[Entr
         from .needs import needed
 
         found, unknown = needed(workflow)
-        chosen = [need.entry for need in found if need.entry is not None]
-        return list(dict.fromkeys(chosen)), unknown
+        return list({need.entry.id: need.entry for need in found if need.entry is not None}.values()), unknown
     if not wanted:
         return list(load()), []
     chosen, unknown = [], []

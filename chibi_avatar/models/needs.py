@@ -50,7 +50,7 @@ def needed(workflow: str | Path | dict[str, Any]) -> tuple[list[Need], list[str]
     if not isinstance(workflow, dict):
         path = find(workflow)
         name, workflow = path.stem, load(path)
-    needs = {need.filename: need for need in _from_nodes(workflow)}
+    needs = {need.filename: need for need in from_nodes(workflow)}
     known = {need.entry.id for need in needs.values() if need.entry is not None}
     for entry in manifest():
         if name and name in entry.used_by and entry.id not in known:
@@ -59,7 +59,8 @@ def needed(workflow: str | Path | dict[str, Any]) -> tuple[list[Need], list[str]
     return found, [need.filename for need in found if need.entry is None]
 
 
-def _from_nodes(workflow: dict[str, Any]) -> list[Need]:
+def from_nodes(workflow: dict[str, Any]) -> list[Need]:
+    """The files that active nodes of a loaded workflow name in their widgets."""
     needs: list[Need] = []
     if "nodes" in workflow:
         graphs = [workflow, *((workflow.get("definitions") or {}).get("subgraphs") or [])]

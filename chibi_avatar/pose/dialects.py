@@ -81,8 +81,12 @@ def _frame_items(value: Any) -> list[Any]:
     if isinstance(value, list | tuple):
         if not value:
             raise PoseError("the pose has no frames")
-        if isinstance(value[0], Mapping) and not any("people" in v or "pose_metas" in v for v in value if isinstance(v, Mapping)):
-            if any("canvas_width" in v or "keypoints_body" in v or "animals" in v for v in value if isinstance(v, Mapping)):
+        if isinstance(value[0], Mapping) and not any(
+            "people" in v or "pose_metas" in v for v in value if isinstance(v, Mapping)
+        ):
+            if any(
+                "canvas_width" in v or "keypoints_body" in v or "animals" in v for v in value if isinstance(v, Mapping)
+            ):
                 return list(value)
             return [{"people": list(value)}]
         return list(value)
@@ -121,7 +125,10 @@ def _raw_frame(item: Any, where: str) -> _Raw:
         raise PoseError(f"{where}: expected an object with 'people', got {type(item).__name__}")
     if isinstance(item, Mapping) and "animals" in item:
         raise PoseError(f"{where}.animals: this is an animal pose (AP10K); people are expected")
-    width, height = _get(item, "canvas_width", "width", "image_width"), _get(item, "canvas_height", "height", "image_height")
+    width, height = (
+        _get(item, "canvas_width", "width", "image_width"),
+        _get(item, "canvas_height", "height", "image_height"),
+    )
     width = None if width is None else canvas_side(width, f"{where}.canvas_width")
     height = None if height is None else canvas_side(height, f"{where}.canvas_height")
     people = item.get("people") if isinstance(item, Mapping) and "people" in item else None
@@ -130,7 +137,9 @@ def _raw_frame(item: Any, where: str) -> _Raw:
             if "people" in item:
                 people = []
             else:
-                raise PoseError(f"{where}: there is no 'people' list in it (found {', '.join(map(str, list(item)[:6])) or 'nothing'})")
+                raise PoseError(
+                    f"{where}: there is no 'people' list in it (found {', '.join(map(str, list(item)[:6])) or 'nothing'})"
+                )
         else:
             people = [item]
     if not isinstance(people, list | tuple):
@@ -140,7 +149,11 @@ def _raw_frame(item: Any, where: str) -> _Raw:
     read = [_person(person, f"{where}.people[{i}]") for i, person in enumerate(people) if person is not None]
     scores = [points[:, 2] for person in read for points in person.parts().values()]
     binary = all(bool(np.isin(s, (0.0, 1.0)).all()) for s in scores)
-    plain = all(isinstance(p, Mapping) and set(p) <= {v for k, v in KEYS.items() if k != "feet"} for p in people if p is not None)
+    plain = all(
+        isinstance(p, Mapping) and set(p) <= {v for k, v in KEYS.items() if k != "feet"}
+        for p in people
+        if p is not None
+    )
     return _Raw(width, height, read, binary, plain)
 
 

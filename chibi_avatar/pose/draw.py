@@ -79,7 +79,9 @@ def draw(frame: Frame, width: int | None = None, height: int | None = None, styl
     return canvas.pixels()
 
 
-def draw_all(frames: Sequence[Frame], width: int | None = None, height: int | None = None, style: Style = Style()) -> np.ndarray:  # noqa: B008
+def draw_all(
+    frames: Sequence[Frame], width: int | None = None, height: int | None = None, style: Style = Style()
+) -> np.ndarray:  # noqa: B008
     """(B, H, W, 3) uint8, all frames at one size (default: the first frame's)."""
     if not frames:
         raise PoseError("the pose has no frames")
@@ -92,14 +94,15 @@ def _person(canvas: Any, person: Person, scale: np.ndarray, style: Style, stick:
     if style.body:
         _body(canvas, person.body * scale, least, style.profile == "core", stick, radius)
     hands = (person.right_hand, person.left_hand) if style.profile == "core" else (person.left_hand, person.right_hand)
+    core = style.profile == "core"
     if style.hands:
         for hand in hands:
             if hand is not None:
-                _hand(canvas, hand * scale, least)
+                _hand(canvas, hand * scale, least, core)
     if style.face and person.face is not None:
         face = person.face * scale
-        for x, y, score in (face[:68] if style.profile == "core" else face).tolist():
-            if score >= least and int(x) > 0.01 and int(y) > 0.01:
+        for x, y, score in (face[:68] if core else face).tolist():
+            if score >= least and int(x) > 0.01 and int(y) > 0.01 and (not core or canvas.holds(x, y)):
                 canvas.disc(int(x), int(y), 3, (255, 255, 255))
 
 
@@ -121,11 +124,14 @@ def _body(canvas: Any, body: np.ndarray, least: float, core: bool, stick: int, r
         canvas.disc(int(x), int(y), radius, color)
 
 
-def _hand(canvas: Any, hand: np.ndarray, least: float) -> None:
-    points = [(int(x), int(y), s >= least and int(x) > 0.01 and int(y) > 0.01) for x, y, s in hand.tolist()]
+def _hand(canvas: Any, hand: np.ndarray, least: float, core: bool) -> None:
+    points = []
+    for x, y, score in hand.tolist():
+        there = score >= least and int(x) > 0.01 and int(y) > 0.01 and (not core or canvas.holds(x, y))
+        points.append((int(x), int(y), there))
     for (a, b), color in zip(FINGERS, _HAND_COLORS, strict=True):
         if points[a][2] and points[b][2]:
-            canvas.line(points[a][:2], points[b][:2], color)
+            canvas.line(points[a][:2], points[b][:2], tuple(int(c) for c in color) if core else color)
     for x, y, there in points:
         if there:
             canvas.disc(x, y, 4, (0, 0, 255))

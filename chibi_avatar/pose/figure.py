@@ -95,7 +95,9 @@ def frame_of(forward: np.ndarray, up: np.ndarray) -> np.ndarray:
     return np.stack([np.cross(y, z), y, z], axis=1)
 
 
-def two_bone(root: np.ndarray, target: np.ndarray, a: float, b: float, pole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def two_bone(
+    root: np.ndarray, target: np.ndarray, a: float, b: float, pole: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Middle and end joint of a chain with lengths ``a`` and ``b`` that reaches for ``target``, bent towards ``pole``."""
     way = target - root
     d = float(np.sqrt(way @ way))
@@ -122,7 +124,9 @@ def _places(rest: Mapping[str, np.ndarray], side: str, sign: float) -> dict[str,
         return bone, np.array([sign * x, y, z])
 
     return {
-        "hip": at("hips", max(1.05 * width, 2.1 * hips), max(hip[1] + 0.30 * trunk, arm[1] - 0.74 * reach), 0.12 * deep),
+        "hip": at(
+            "hips", max(1.05 * width, 2.1 * hips), max(hip[1] + 0.30 * trunk, arm[1] - 0.74 * reach), 0.12 * deep
+        ),
         "thigh": at("hips", 1.5 * hips, hip[1] - 0.05 * trunk, 1.5 * deep),
         "belly": at("spine", 0.25 * width, hip[1] + 0.42 * trunk, deep + 0.16 * reach),
         "chest": at("chest", 0.20 * width, arm[1] - 0.16 * trunk, deep + 0.16 * reach),
@@ -211,7 +215,15 @@ def _length(rest: Mapping[str, np.ndarray], a: str, b: str) -> float:
     return float(np.linalg.norm(rest[b] - rest[a]))
 
 
-def _set_leg(rest: Mapping[str, np.ndarray], R: dict, P: dict, side: str, knee: np.ndarray, ankle: np.ndarray | None, shin: np.ndarray | None = None) -> None:
+def _set_leg(
+    rest: Mapping[str, np.ndarray],
+    R: dict,
+    P: dict,
+    side: str,
+    knee: np.ndarray,
+    ankle: np.ndarray | None,
+    shin: np.ndarray | None = None,
+) -> None:
     up, low, foot = f"{side}UpperLeg", f"{side}LowerLeg", f"{side}Foot"
     if ankle is None:
         ankle = knee + shin * _length(rest, low, foot)
@@ -242,9 +254,12 @@ def _ground(pose: Mapping[str, Any], rest: Mapping[str, np.ndarray], R: dict, P:
         room = spot[1] + np.sqrt(max(stretch**2 - flat**2, (0.2 * long) ** 2)) - hip[1]
         shift = room if shift is None else min(shift, room)
     if shift is None:
-        lowest = min(P[f"{s}{j}"][1] - (ankle if j == "Foot" else 0.55 * ankle) for s, _ in SIDES for j in ("Foot", "LowerLeg"))
+        lowest = min(
+            P[f"{s}{j}"][1] - (ankle if j == "Foot" else 0.55 * ankle) for s, _ in SIDES for j in ("Foot", "LowerLeg")
+        )
         thick = 0.9 * abs(float(rest["leftUpperLeg"][0]))
-        lowest = min(lowest, P["hips"][1] - thick, P["head"][1] - 0.3 * float(np.linalg.norm(rest["head"] - rest["chest"])))
+        middle = P["head"] + R["head"] @ np.array([0.0, 0.45 * _head_size(rest), 0.0])
+        lowest = min(lowest, P["hips"][1] - thick, middle[1] - 1.1 * _face_half(rest))
         shift = -lowest
         if "seat" in pose:
             shift = float(pose["seat"]) * long + thick - P["hips"][1]
@@ -261,14 +276,16 @@ def _ground(pose: Mapping[str, Any], rest: Mapping[str, np.ndarray], R: dict, P:
         R[foot] = yaw @ about(0, float(leg.get("toe", 0)))
 
 
-def _arm(arm: Mapping[str, Any], rest: Mapping[str, np.ndarray], solved: Solved, side: str, sign: float, carry: Any) -> None:
+def _arm(
+    arm: Mapping[str, Any], rest: Mapping[str, np.ndarray], solved: Solved, side: str, sign: float, carry: Any
+) -> None:
     R, P = solved.rotation, solved.position
     shoulder, up, low, hand = f"{side}Shoulder", f"{side}UpperArm", f"{side}LowerArm", f"{side}Hand"
     chest = R["chest"]
     a, b = _length(rest, up, low), _length(rest, low, hand)
     upper = _directed(arm.get("upper", (0.32, -1.0, 0.04)), sign)
     fore = _directed(arm.get("fore", (0.14, -1.0, 0.22)), sign)
-    lift = 18.0 * max(0.0, float(upper[1])) if "at" not in arm else float(arm.get("shrug", 0.0))
+    lift = 11.0 * max(0.0, float(upper[1])) if "at" not in arm else float(arm.get("shrug", 0.0))
     if shoulder in rest:
         R[shoulder] = chest @ about(2, sign * lift)
         carry(shoulder)

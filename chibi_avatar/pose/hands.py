@@ -86,7 +86,10 @@ def face_points(eye_x: float, ear_x: float, eye_up: float) -> np.ndarray:
             on(side * eye_x + 0.085 * np.cos(np.radians(a)), eye_up + 0.055 * np.sin(np.radians(a))) for a in angles
         ]
     mouth = max(eye_up - 0.30, 0.08)
-    for rx, ry, angles in ((0.11, 0.045, (180, 150, 120, 90, 60, 30, 0, 330, 300, 270, 240, 210)), (0.075, 0.015, (180, 120, 90, 60, 0, 300, 270, 240))):
+    for rx, ry, angles in (
+        (0.11, 0.045, (180, 150, 120, 90, 60, 30, 0, 330, 300, 270, 240, 210)),
+        (0.075, 0.015, (180, 120, 90, 60, 0, 300, 270, 240)),
+    ):
         points += [on(rx * np.cos(np.radians(a)), mouth + ry * np.sin(np.radians(a))) for a in angles]
     points += [on(-eye_x, eye_up), on(eye_x, eye_up)]
     return np.array(points)

@@ -208,7 +208,9 @@ def points_of(value: Any, where: str) -> np.ndarray | None:
             if isinstance(item, bool) or not isinstance(item, int | float):
                 raise PoseError(f"{where}[{i}].{axis}: expected a number, got {str(item)[:40]!r}")
             if not math.isfinite(item):
-                raise PoseError(f"{where}[{i}].{axis}: {item} is not a position; use null or a score of 0 for a missing point")
+                raise PoseError(
+                    f"{where}[{i}].{axis}: {item} is not a position; use null or a score of 0 for a missing point"
+                )
             if abs(item) > MAX_COORDINATE:
                 raise PoseError(f"{where}[{i}].{axis}: {item:g} is further out than {MAX_COORDINATE:g}")
         if score <= 0 or (x == 0 and y == 0) or (x == -1 and y == -1):
@@ -219,7 +221,12 @@ def points_of(value: Any, where: str) -> np.ndarray | None:
 
 def canvas_side(value: Any, where: str) -> int:
     """A picture side in pixels. Raises :class:`PoseError`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 1 <= value <= MAX_CANVAS:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or not 1 <= value <= MAX_CANVAS
+    ):
         raise PoseError(f"{where}: expected a size in pixels from 1 to {MAX_CANVAS}, got {str(value)[:40]!r}")
     return int(value)
 

@@ -16,7 +16,13 @@ from .keypoints import BODY_NAMES, Frame, Person, PoseError
 from .skeleton import Proportions, proportions, rest_joints
 
 DATA = Path(__file__).parent / "data" / "library.json"
-VIEWS: dict[str, float] = {"front": 0.0, "three_quarter": 35.0, "side": 90.0, "back_three_quarter": 145.0, "back": 180.0}
+VIEWS: dict[str, float] = {
+    "front": 0.0,
+    "three_quarter": 35.0,
+    "side": 90.0,
+    "back_three_quarter": 145.0,
+    "back": 180.0,
+}
 _SWAP = {"left": "right", "right": "left", "left_leg": "right_leg", "right_leg": "left_leg"}
 
 
@@ -83,9 +89,18 @@ def body_points(solved: Solved, p: Proportions) -> dict[str, np.ndarray]:
     position, rotation = solved.position, solved.rotation
     out = {}
     for side in ("left", "right"):
-        for point, bone in (("shoulder", "UpperArm"), ("elbow", "LowerArm"), ("wrist", "Hand"), ("hip", "UpperLeg"), ("knee", "LowerLeg"), ("ankle", "Foot")):
+        for point, bone in (
+            ("shoulder", "UpperArm"),
+            ("elbow", "LowerArm"),
+            ("wrist", "Hand"),
+            ("hip", "UpperLeg"),
+            ("knee", "LowerLeg"),
+            ("ankle", "Foot"),
+        ):
             out[f"{side}_{point}"] = position[f"{side}{bone}"]
-    out["neck"] = (out["left_shoulder"] + out["right_shoulder"]) / 2
+    rest = rest_joints(p.heads)
+    between = (rest["leftUpperArm"] + rest["rightUpperArm"]) / 2 - rest["chest"]
+    out["neck"] = position["chest"] + rotation["chest"] @ between
 
     def of_head(x: float, down: float, z: float) -> np.ndarray:
         return position["head"] + rotation["head"] @ np.array([x, 1.0 - down, z])
@@ -106,13 +121,23 @@ def _project(solved: Solved, p: Proportions, described: Mapping[str, Any], azimu
 
     world = body_points(solved, p)
     head = solved.rotation["head"]
-    facing = {"nose": (0, 0, 1), "left_eye": (0.55, 0, 1), "right_eye": (-0.55, 0, 1), "left_ear": (1, 0, 0.1), "right_ear": (-1, 0, 0.1)}
-    seen = np.array([float(toward @ (head @ np.array(facing[n], float))) > -0.3 if n in facing else True for n in BODY_NAMES])
+    facing = {
+        "nose": (0, 0, 1),
+        "left_eye": (0.55, 0, 1),
+        "right_eye": (-0.55, 0, 1),
+        "left_ear": (1, 0, 0.1),
+        "right_ear": (-1, 0, 0.1),
+    }
+    seen = np.array(
+        [float(toward @ (head @ np.array(facing[n], float))) > -0.3 if n in facing else True for n in BODY_NAMES]
+    )
     body = flat(np.stack([world[n] for n in BODY_NAMES]), seen)
     hands = {}
     for side in ("left", "right"):
         arm = described.get(side) or {}
-        points = hand_points(arm.get("hand", "relaxed"), solved.hand_frame[side], solved.position[f"{side}Hand"], p.hand, side == "left")
+        points = hand_points(
+            arm.get("hand", "relaxed"), solved.hand_frame[side], solved.position[f"{side}Hand"], p.hand, side == "left"
+        )
         hands[f"{side}_hand"] = flat(points, np.ones(21, bool))
     feet = []
     for side in ("left", "right"):

@@ -156,12 +156,18 @@ def _build_of(tracks: Sequence[Person]) -> Build | None:
     tags = [person.tag for person in tracks]
     if all(isinstance(t.get("heads"), int | float) and isinstance(t.get("unit"), int | float) for t in tags):
         heads, unit = float(tags[0]["heads"]), float(tags[0]["unit"])
-        if MIN_HEADS <= heads <= MAX_HEADS and unit > 0 and all(t["heads"] == heads and t["unit"] == unit for t in tags):
+        if (
+            MIN_HEADS <= heads <= MAX_HEADS
+            and unit > 0
+            and all(t["heads"] == heads and t["unit"] == unit for t in tags)
+        ):
             return Build(heads, unit)
     return estimate([person.body for person in tracks])
 
 
-def retarget(frames: Sequence[Frame], heads: float, contacts: bool = True, source_heads: float = 0.0, fit: bool = True) -> list[Frame]:
+def retarget(
+    frames: Sequence[Frame], heads: float, contacts: bool = True, source_heads: float = 0.0, fit: bool = True
+) -> list[Frame]:
     """The same pose on a figure of ``heads`` heads (1.8 to 7) that stands as tall as the source.
 
     ``source_heads`` overrides the estimate of the source's proportions (0: estimate). A person is followed through the frames by
@@ -178,7 +184,9 @@ def retarget(frames: Sequence[Frame], heads: float, contacts: bool = True, sourc
         if build is None:
             continue
         if source_heads:
-            build = Build(min(max(source_heads, MIN_HEADS), MAX_HEADS), build.unit * proportions(build.heads).heads / source_heads)
+            build = Build(
+                min(max(source_heads, MIN_HEADS), MAX_HEADS), build.unit * proportions(build.heads).heads / source_heads
+            )
         if abs(build.heads - heads) < 0.004 * heads and not _too_long(people, build):
             continue
         target = Build(heads, build.unit * build.heads / heads)
@@ -251,7 +259,9 @@ def _person(person: Person, source: Build, target: Build, contacts: bool) -> Per
     for name, wrist in (("left_hand", L_WRIST), ("right_hand", R_WRIST)):
         hand = getattr(person, name)
         if hand is not None:
-            parts[name] = _similar(hand, *_pins(hand[0], old[wrist], new[wrist], there[wrist], old, new, placed), hand_scale)
+            parts[name] = _similar(
+                hand, *_pins(hand[0], old[wrist], new[wrist], there[wrist], old, new, placed), hand_scale
+            )
     if person.feet is not None:
         feet = person.feet.copy()
         for rows, ankle in ((slice(0, 3), L_ANKLE), (slice(3, 6), R_ANKLE)):
@@ -264,11 +274,21 @@ def _person(person: Person, source: Build, target: Build, contacts: bool) -> Per
         pin = NOSE if there[NOSE] else NECK if there[NECK] else int(np.flatnonzero(there)[0])
         parts["face"] = _similar(person.face, old[pin], new[pin], head_scale)
     tag = {k: v for k, v in person.tag.items() if k in ("preset", "azimuth", "mirrored")}
-    moved = replace(person, body=out, **parts, tag={**tag, "heads": round(target.heads, 4), "unit": round(target.unit, 6)})
+    moved = replace(
+        person, body=out, **parts, tag={**tag, "heads": round(target.heads, 4), "unit": round(target.unit, 6)}
+    )
     return _grounded(person, moved)
 
 
-def _pins(root: np.ndarray, old_wrist: np.ndarray, new_wrist: np.ndarray, has_wrist: bool, old: np.ndarray, new: np.ndarray, placed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pins(
+    root: np.ndarray,
+    old_wrist: np.ndarray,
+    new_wrist: np.ndarray,
+    has_wrist: bool,
+    old: np.ndarray,
+    new: np.ndarray,
+    placed: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """The point about which a hand is scaled, before and after: its wrist, or the body's nearest point."""
     if has_wrist:
         return old_wrist, new_wrist
@@ -302,7 +322,16 @@ def _smooth(x: float) -> float:
     return x * x * (3 - 2 * x)
 
 
-def _touch(old: np.ndarray, new: np.ndarray, there: np.ndarray, src: np.ndarray, dst: np.ndarray, source: Build, target: Build, head_scale: float) -> None:
+def _touch(
+    old: np.ndarray,
+    new: np.ndarray,
+    there: np.ndarray,
+    src: np.ndarray,
+    dst: np.ndarray,
+    source: Build,
+    target: Build,
+    head_scale: float,
+) -> None:
     """Bring wrists that touched something back to it. Contacts fade in with nearness, so that sequences do not jump."""
     goals: dict[int, tuple[float, np.ndarray]] = {}
     trunk_scale = dst[6] / src[6]
@@ -322,7 +351,7 @@ def _touch(old: np.ndarray, new: np.ndarray, there: np.ndarray, src: np.ndarray,
         if there[hip]:
             away = old[wrist] - old[hip]
             bent = _bend(old[shoulder], old[elbow], old[wrist])
-            weight = _smooth(2.0 - float(np.hypot(*away)) / (0.24 * src[6])) * _smooth((bent - 0.25) / 0.2)
+            weight = _smooth((0.66 - float(np.hypot(*away)) / src[6]) / 0.22) * _smooth((bent - 0.06) / 0.24)
             if weight > goals.get(wrist, (0.0,))[0]:
                 goals[wrist] = (weight, new[hip] + away * trunk_scale)
         if there[NOSE]:
@@ -368,7 +397,9 @@ def _bend(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> float:
     return (1 - float(u @ v) / n) / 2 if n > 1e-9 else 0.0
 
 
-def _reach(new: np.ndarray, shoulder: int, elbow: int, wrist: int, spot: np.ndarray, most_upper: float, most_fore: float) -> None:
+def _reach(
+    new: np.ndarray, shoulder: int, elbow: int, wrist: int, spot: np.ndarray, most_upper: float, most_fore: float
+) -> None:
     """Two-bone inverse kinematics in the plane; the bend keeps its side, foreshortened bones may lengthen up to their full length."""
     root = new[shoulder].copy()
     a, b = float(np.hypot(*(new[elbow] - root))), float(np.hypot(*(new[wrist] - new[elbow])))
@@ -404,23 +435,42 @@ def _grounded(before: Person, after: Person) -> Person:
     there = before.body[:, 2] > 0
     shift = np.zeros(2)
     feet = [i for i in (R_ANKLE, L_ANKLE) if there[i]]
-    lowest = feet or [i for i in (R_KNEE, L_KNEE) if there[i]] or [i for i in (R_HIP, L_HIP) if there[i]]
+    rest = [i for i in (R_KNEE, L_KNEE) if there[i]] or [i for i in (R_HIP, L_HIP) if there[i]]
     middle = [i for i in (R_HIP, L_HIP) if there[i]] or ([NECK] if there[NECK] else list(np.flatnonzero(there)))
     shift[0] = before.body[middle, 0].mean() - after.body[middle, 0].mean()
-    if lowest:
-        soles_before, soles_after = _soles(before, feet), _soles(after, feet)
-        if soles_before is not None and soles_after is not None:
-            shift[1] = soles_before - soles_after
+    if feet:
+        if lying(before):
+            shift[1] = lowest_of(before) - lowest_of(after)
         else:
-            shift[1] = before.body[lowest, 1].max() - after.body[lowest, 1].max()
+            shift[1] = _soles(before, feet) - _soles(after, feet)
+    elif rest:
+        shift[1] = before.body[rest, 1].max() - after.body[rest, 1].max()
     return after.moved(lambda xy: xy + shift)
 
 
-def _soles(person: Person, feet: list[int]) -> float | None:
-    if person.feet is None or not feet:
-        return None
-    seen = person.feet[person.feet[:, 2] > 0, 1]
-    return max(float(seen.max()), float(person.body[feet, 1].max())) if len(seen) else None
+def lying(person: Person) -> bool:
+    """Whether the trunk is more level than upright, or something is lower than the feet: then the lowest point is the ground."""
+    body = person.body
+    there = body[:, 2] > 0
+    hips = [i for i in (R_HIP, L_HIP) if there[i]]
+    if hips and there[NECK]:
+        trunk = np.abs(body[hips, :2].mean(0) - body[NECK, :2])
+        if trunk[0] > trunk[1]:
+            return True
+    feet = [i for i in (R_ANKLE, L_ANKLE) if there[i]]
+    return bool(feet) and float(body[there, 1].max()) > _soles(person, feet) + 0.03 * float(np.ptp(body[there, 1]))
+
+
+def lowest_of(person: Person) -> float:
+    """The y of the lowest point there is, in pixels."""
+    return max(float(part[part[:, 2] > 0, 1].max(initial=-np.inf)) for part in person.parts().values())
+
+
+def _soles(person: Person, feet: list[int]) -> float:
+    lowest = float(person.body[feet, 1].max())
+    if person.feet is not None and (person.feet[:, 2] > 0).any():
+        lowest = max(lowest, float(person.feet[person.feet[:, 2] > 0, 1].max()))
+    return lowest
 
 
 def _fit_canvas(made: list[Person], frames: Sequence[Frame], sources: Sequence[Person]) -> list[Person]:

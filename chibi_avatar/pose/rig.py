@@ -152,7 +152,10 @@ def _lift(person: Person, rest: dict[str, np.ndarray]) -> PosedRig:
     azimuth = _azimuth(body, canon)
     # picture plane (x right, y up, z to the viewer) to the figure's own frame
     turn = about(1, azimuth)
-    depth = {bone: np.sqrt(max(0.0, 1.0 - min(1.0, float(lengths[i] / canon[i])) ** 2)) if lengths[i] == lengths[i] else 0.0 for i, bone in enumerate(BONES)}
+    depth = {
+        bone: np.sqrt(max(0.0, 1.0 - min(1.0, float(lengths[i] / canon[i])) ** 2)) if lengths[i] == lengths[i] else 0.0
+        for i, bone in enumerate(BONES)
+    }
 
     def way(a: int, b: int, toward: float) -> np.ndarray | None:
         """Direction of a bone in the figure's frame; ``toward`` +1 or -1 picks forwards or backwards for the hidden depth."""
@@ -201,7 +204,9 @@ def _share(matrix: np.ndarray, t: float) -> np.ndarray:
     angle = float(np.arccos(np.clip((np.trace(matrix) - 1) / 2, -1, 1)))
     if angle < 1e-6:
         return np.eye(3)
-    axis = np.array([matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]]) / (2 * np.sin(angle))
+    axis = np.array([matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]]) / (
+        2 * np.sin(angle)
+    )
     k = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
     return np.eye(3) + np.sin(t * angle) * k + (1 - np.cos(t * angle)) * k @ k
 
@@ -218,7 +223,9 @@ def _tilt(flat: np.ndarray, there: np.ndarray, right: int, left: int, azimuth: f
     step = flat[left] - flat[right]
     if abs(np.cos(np.radians(azimuth))) < 0.7:
         return 0.0
-    return float(np.clip(np.degrees(np.arctan2(step[1], abs(step[0]) + 1e-9)), -25, 25)) * (1 if np.cos(np.radians(azimuth)) > 0 else -1)
+    return float(np.clip(np.degrees(np.arctan2(step[1], abs(step[0]) + 1e-9)), -25, 25)) * (
+        1 if np.cos(np.radians(azimuth)) > 0 else -1
+    )
 
 
 def _azimuth(body: np.ndarray, canon: np.ndarray) -> float:
@@ -254,13 +261,24 @@ def _head(flat: np.ndarray, there: np.ndarray, chest: np.ndarray, turn: np.ndarr
             yaw = 0.0
             if there[NOSE]:
                 middle = (flat[left] + flat[right]) / 2
-                yaw = float(np.degrees(np.arcsin(np.clip((flat[NOSE] - middle)[0] / (0.75 * canon[13] / 2 + 1e-9), -0.7, 0.7))))
+                yaw = float(
+                    np.degrees(np.arcsin(np.clip((flat[NOSE] - middle)[0] / (0.75 * canon[13] / 2 + 1e-9), -0.7, 0.7)))
+                )
             base = float(np.degrees(np.arctan2(turn[0, 2], turn[2, 2])))
             return about(1, np.clip(yaw + base, -45, 45)) @ about(2, np.clip(roll, -35, 35))
     return chest
 
 
-def _lift_arm(way: Any, flat: np.ndarray, there: np.ndarray, rest: dict[str, np.ndarray], rotation: dict[str, np.ndarray], chest: np.ndarray, side: str, sign: float) -> None:
+def _lift_arm(
+    way: Any,
+    flat: np.ndarray,
+    there: np.ndarray,
+    rest: dict[str, np.ndarray],
+    rotation: dict[str, np.ndarray],
+    chest: np.ndarray,
+    side: str,
+    sign: float,
+) -> None:
     shoulder, elbow, wrist = (_POINT[f"{side}_{n}"] for n in ("shoulder", "elbow", "wrist"))
     up, low, hand = f"{side}UpperArm", f"{side}LowerArm", f"{side}Hand"
     rotation[f"{side}Shoulder"] = chest
@@ -278,7 +296,16 @@ def _lift_arm(way: Any, flat: np.ndarray, there: np.ndarray, rest: dict[str, np.
     rotation[hand] = rotation[low]
 
 
-def _out_of_trunk(upper: np.ndarray, fore: np.ndarray, a: float, b: float, rest: dict[str, np.ndarray], chest: np.ndarray, side: str, sign: float) -> tuple[np.ndarray, np.ndarray]:
+def _out_of_trunk(
+    upper: np.ndarray,
+    fore: np.ndarray,
+    a: float,
+    b: float,
+    rest: dict[str, np.ndarray],
+    chest: np.ndarray,
+    side: str,
+    sign: float,
+) -> tuple[np.ndarray, np.ndarray]:
     """Bend elbow and wrist forwards until they are outside the trunk, taken as an upright elliptic cylinder."""
     start = rest[f"{side}UpperArm"] - rest["chest"]
     wide = 0.95 * abs(float(rest[f"{side}UpperArm"][0]))
@@ -303,7 +330,9 @@ def _out_of_trunk(upper: np.ndarray, fore: np.ndarray, a: float, b: float, rest:
     return upper, fore
 
 
-def _lift_leg(way: Any, rest: dict[str, np.ndarray], rotation: dict[str, np.ndarray], pelvis: np.ndarray, side: str) -> None:
+def _lift_leg(
+    way: Any, rest: dict[str, np.ndarray], rotation: dict[str, np.ndarray], pelvis: np.ndarray, side: str
+) -> None:
     hip, knee, ankle = (_POINT[f"{side}_{n}"] for n in ("hip", "knee", "ankle"))
     up, low, foot = f"{side}UpperLeg", f"{side}LowerLeg", f"{side}Foot"
     down = np.array([0.0, -1.0, 0.0])

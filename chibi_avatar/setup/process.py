@@ -13,15 +13,37 @@ from pathlib import Path
 from .errors import SetupError
 
 
-def start(command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdout: int) -> subprocess.Popen:
-    """Start ``command`` in a process group of its own, stdin closed, stderr joined to ``stdout``."""
-    group = (
-        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if sys.platform == "win32" else {"start_new_session": True}
-    )
+def start(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None, stdout: int
+) -> subprocess.Popen:
+    """Start ``command`` in a process group of its own, stdin closed, stderr joined to ``stdout``.
+
+    On Linux it dies with this process, even if that one is killed without a chance to clean up.
+    """
+    if sys.platform == "win32":
+        group: dict = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    else:
+        group = {"start_new_session": True}
+        if sys.platform.startswith("linux"):
+            group["preexec_fn"] = _die_with_parent()
     return subprocess.Popen(
-        list(command), env=dict(env) if env is not None else None, cwd=cwd,
-        stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.STDOUT, **group,
-    )  # fmt: skip
+        list(command),
+        env=dict(env) if env is not None else None,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        **group,
+    )
+
+
+def _die_with_parent() -> Callable[[], None]:
+    """What the child does before it becomes ``command``: ask the kernel for SIGKILL when the parent ends."""
+    import ctypes
+
+    set_death_signal = 1
+    library = ctypes.CDLL(None, use_errno=True)
+    return lambda: library.prctl(set_death_signal, signal.SIGKILL)
 
 
 def stop(process: subprocess.Popen, grace_seconds: float = 5.0) -> None:

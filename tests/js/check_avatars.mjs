@@ -1,15 +1,14 @@
-// node check_avatars.mjs NODE_MODULES FILE... : one JSON object per line and file, from the Khronos validator and the viewer's own
+// node check_avatars.mjs FILE... (with NODE_PATH at the npm packages): one JSON object per file, from the Khronos validator and the viewer's own
 // three-vrm: bones, expressions, springs; what blink and smile move; 600 frames of spring bones while the head shakes.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
 
 globalThis.self = globalThis;
 globalThis.createImageBitmap = async () => ({ width: 1, height: 1, close() {} });
 
 const { animateIdle, expressionNames, loadAvatar, setPose } = await import("../../web/lib/three_vrm_viewer.mjs");
-const [modules, ...files] = process.argv.slice(2);
-const validator = createRequire(join(modules, "x.js"))("gltf-validator");
+const files = process.argv.slice(2);
+const validator = createRequire(import.meta.url)("gltf-validator"); // require looks into NODE_PATH, import does not
 
 /** How much the morph targets that are switched on move the vertices: the largest step in metres, and how many vertices move. */
 function moved(scene) {
@@ -36,7 +35,8 @@ function moved(scene) {
 }
 
 function simulate(vrm, frames) {
-  const result = { frames, finite: true, deepest: 0, drift: 0 };
+  const result = { frames, finite: true, inHead: 0, inBody: 0, drift: 0 };
+  const head = vrm.humanoid.getRawBoneNode("head");
   const manager = vrm.springBoneManager;
   if (!manager || manager.joints.size === 0) return result;
   const Vector3 = vrm.scene.position.constructor;
@@ -49,9 +49,9 @@ function simulate(vrm, frames) {
   for (let frame = 0; frame < frames; frame++) {
     const time = frame / 60;
     animateIdle(vrm, "rest", time);
-    const shaking = frame < frames * 0.6;
-    vrm.humanoid.getNormalizedBoneNode("head").rotation.y += shaking ? 0.5 * Math.sin(time * 6) : 0;
-    vrm.scene.position.x = shaking ? 0.1 * Math.sin(time * 4) : 0;
+    const shake = Math.min(1, Math.max(0, (frames * 0.6 - frame) / 60)); // six seconds of shaking, then one to calm down
+    vrm.humanoid.getNormalizedBoneNode("head").rotation.y += shake * 0.5 * Math.sin(time * 6);
+    vrm.scene.position.x = shake * 0.1 * Math.sin(time * 4);
     vrm.update(1 / 60);
     vrm.scene.updateMatrixWorld(true);
     for (const joint of manager.joints) {
@@ -61,9 +61,10 @@ function simulate(vrm, frames) {
       for (const group of joint.colliderGroups) {
         for (const collider of group.colliders) {
           const distance = collider.shape.calculateCollision(collider.colliderMatrix ?? collider.matrixWorld, tail, 0, direction);
-          if (frame > 5 && distance < -result.deepest) {
-            result.deepest = -distance;
-            result.where = `${joint.bone.name} in ${collider.parent?.name} at frame ${frame}`;
+          const place = collider.parent === head ? "inHead" : "inBody";
+          if (distance < -result[place]) {
+            result[place] = -distance;
+            result[`${place}At`] = `${joint.bone.name} in ${collider.parent?.name}, frame ${frame}`;
           }
         }
       }
@@ -79,9 +80,9 @@ for (const file of files) {
   const report = { file };
   const found = await validator.validateBytes(new Uint8Array(bytes), { maxIssues: 50 });
   report.errors = found.issues.numErrors;
-  report.messages = found.issues.messages.filter((m) => m.severity === 0).map((m) => `${m.code} ${m.pointer}: ${m.message}`);
+  report.messages = found.issues.messages.filter((m) => m.severity === 0).map((m) => `${m.code} ${m.pointer}: ${m.message}`).slice(0, 9);
   report.warnings = [...new Set(found.issues.messages.filter((m) => m.severity === 1).map((m) => m.code))];
-  report.triangles = found.info.totalTriangleCount;
+  report.triangles = found.info?.totalTriangleCount;
   try {
     const started = performance.now();
     const { vrm, scene } = await loadAvatar(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));

@@ -43,6 +43,22 @@ def run_prompt(url: str, prompt: dict[str, Any], seconds: float = 120) -> dict[s
     raise AssertionError(f"the job did not finish in {seconds:.0f} s")
 
 
+def run_failing(url: str, prompt: dict[str, Any], seconds: float = 120) -> dict[str, Any]:
+    """Queue a graph that must break while it runs; returns ComfyUI's account of it: exception_message, exception_type, node_id."""
+    prompt_id = str(uuid.uuid4())
+    status, reply = post(url, "/prompt", {"prompt": prompt, "prompt_id": prompt_id})
+    assert status == 200 and not reply.get("node_errors"), json.dumps(reply, indent=1, ensure_ascii=False)[:4000]
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        entry = get(url, f"/history/{prompt_id}").get(prompt_id)
+        if entry is not None:
+            errors = [data for name, data in entry["status"]["messages"] if name == "execution_error"]
+            assert errors, json.dumps(entry["status"], ensure_ascii=False)[:4000]
+            return errors[0]
+        time.sleep(0.05)
+    raise AssertionError(f"the job did not finish in {seconds:.0f} s")
+
+
 def fetch(url: str, item: dict[str, str]) -> bytes:
     """The bytes of an output file that a history entry lists."""
     from urllib.parse import urlencode

@@ -226,7 +226,7 @@ class Builder:
         weights = chain_weights(label, chain)
         before = len(self.piece.grids)
         side = np.array([0.0, 0.0, -1.0]) if out is None else out
-        self.lock(p, width, thick, out=side, profile=profile, kind=kind, weights=weights, stations=15, around=15)
+        self.lock(p, width, thick, out=side, profile=profile, kind=kind, weights=weights, stations=19, around=13)
         for i in range(strands):  # looser strands make the silhouette
             shift = (i - (strands - 1) / 2) / max(strands - 1, 1)
             q = spline(p, 7)[2:]

@@ -222,7 +222,7 @@ STYLES: dict[str, Callable[[Builder], None]] = {
     )
 }
 
-COVERS_EARS = ("bob", "long_straight", "hime", "wolf_cut", "curly")
+SHOWS_EARS = ("short", "spiky")
 
 # ------------------------------------------------------------------ fringes
 
@@ -299,7 +299,7 @@ def build_hair(level: int) -> list[Piece]:
         for name, make in table.items():
             b = Builder(f"{prefix}_{name}", level)
             make(b)
-            if name in COVERS_EARS:
+            if prefix == "hair" and name not in SHOWS_EARS:
                 b.piece.hides = (("ear", -1.0, 2.0),)
             pieces.append(b.piece)
     b = Builder("ahoge", level)

@@ -34,7 +34,7 @@ ROWS = np.array([
 _CURVES = CubicSpline(ROWS[:, 0], ROWS[:, 1:], axis=0, bc_type="natural")
 
 EYE = (0.224, 0.412)  # centre of the left eye in face coordinates
-EYE_HALF = (0.140, 0.190)  # half width, half height of the moving region
+EYE_HALF = (0.124, 0.152)  # half width, half height of the painted eye
 BROW_Y = 0.655
 SHAPES = ("oval", "heart", "square")  # against round
 MOUTH = (0.0, 0.195)
@@ -176,23 +176,29 @@ def closed_mouth(f: np.ndarray, smile: float = 0.8, width: float = 0.92, keep: f
 
 
 def eye_morph(f: np.ndarray, side: float, arc: float, level: float, keep: float = 0.003) -> np.ndarray:
-    """Offsets (dx, dy) that close the eye on ``side`` (+1 left) to an arc: ``arc`` > 0 bows up (happy), < 0 hangs down."""
+    """Offsets (dx, dy) that close the eye on ``side`` (+1 left) to an arc: ``arc`` > 0 bows up (happy), < 0 hangs down.
+
+    What lies inside the painted outline folds to a line; the lashes above it keep their thickness.
+    """
     dx, d = f[..., 0] - side * EYE[0], f[..., 1] - EYE[1]
-    u = dx / EYE_HALF[0]
-    reach = smoothstep(1.17, 0.98, np.abs(u))
-    h = EYE_HALF[1] * np.sqrt(np.clip(1 - (np.abs(u) / 1.28) ** 3, 0.05, 1))
-    line = level + arc * (1 - 1.4 * u * u)
-    moved = _squash(d, h - 0.016, h, keep, 0.058, (0.110, 0.040))
-    inside = (d > -h + 0.016) & (d < h)
-    fade = np.where(inside, 1.0, np.where(d > 0, smoothstep(0.040, 0.0, d - h), smoothstep(0.110, 0.0, -h + 0.016 - d)))
+    u = np.abs(dx / EYE_HALF[0])
+    reach = smoothstep(1.42, 1.20, u)
+    outline = EYE_HALF[1] * np.clip(1 - np.minimum(u / 1.13, 1) ** 2.3, 0.05, 1) ** (1 / 2.3)
+    inner, below = outline * 0.93 - 0.004, outline * 1.04 + 0.008
+    top = outline * 1.22 + 0.010
+    line = level + arc * (1 - 1.4 * (u * EYE_HALF[0] / 0.140) ** 2)
+    up, down = 0.040, 0.105
+    moved = _squash(d, below, top, keep, top - inner, (down, up))
+    inside = (d > -below) & (d < top)
+    fade = np.where(inside, 1.0, np.where(d > 0, smoothstep(up, 0.0, d - top), smoothstep(down, 0.0, -below - d)))
     return np.stack([np.zeros_like(d), (moved - d + line * fade) * reach], -1)
 
 
 def eye_scale(f: np.ndarray, side: float, sy: float, sx: float = 0.0) -> np.ndarray:
     """Grow (sy > 0) or narrow the eye about its centre, smoothly to nothing outside it."""
     dx, d = f[..., 0] - side * EYE[0], f[..., 1] - EYE[1]
-    r = np.sqrt((dx / (EYE_HALF[0] * 1.5)) ** 2 + (d / (EYE_HALF[1] * 1.5)) ** 2)
-    fade = smoothstep(1.0, 0.55, r)
+    r = np.sqrt((dx / (EYE_HALF[0] * 1.70)) ** 2 + (d / (EYE_HALF[1] * 1.80)) ** 2)
+    fade = smoothstep(1.0, 0.60, r)
     return np.stack([dx * sx * fade, d * sy * fade], -1)
 
 
@@ -211,6 +217,11 @@ def brow_move(f: np.ndarray, side: float, lift: float, tilt: float) -> np.ndarra
     return np.stack([np.zeros_like(d), (lift - tilt * x / 0.12) * fade], -1)
 
 
+def both_eyes(move, f: np.ndarray, *args) -> np.ndarray:
+    """A one-sided move of eye or brow on both sides."""
+    return move(f, 1.0, *args) + move(f, -1.0, *args)
+
+
 def face_morphs(f: np.ndarray) -> dict[str, np.ndarray]:
     """All expressions as (…, 2) offsets in face coordinates against the neutral face, whose mouth is closed."""
     rest = closed_mouth(f)
@@ -218,8 +229,8 @@ def face_morphs(f: np.ndarray) -> dict[str, np.ndarray]:
     def mouth(smile: float, width: float, keep: float) -> np.ndarray:
         return closed_mouth(f, smile, width, keep) - rest
 
-    def both(fn, *args) -> np.ndarray:
-        return fn(f, 1.0, *args) + fn(f, -1.0, *args)
+    def both(move, *args) -> np.ndarray:
+        return both_eyes(move, f, *args)
 
     down = (-0.022, -0.072)  # a sleeping lid: hangs, below the middle
     return {
@@ -305,6 +316,7 @@ def build_head(level: int) -> Piece:
     u = np.broadcast_to(arc_u / arc_u[-1], S.shape)
     v = np.broadcast_to(1 - (arc_v / arc_v[-1])[:, None], S.shape)
     moves = {name: (lift(closed_mouth(f) + d, S, T) - rest) * HEAD for name, d in face_morphs(f).items()}
+    moves["shape_eye_tall"] = lift(both_eyes(eye_scale, f, 1.0), S, T) * HEAD
     moves |= {f"shape_{name}": shaped(p, name) * HEAD for name in SHAPES}
     hidden = smoothstep(0.84, 0.90, p[..., 1])
     piece.add(

@@ -427,11 +427,6 @@ class Tailor:
                 + place
             )
             grids.append(self.slab(strap, 0.012, 0.004, 1, out=(0, 1, 0.2), weights=foot, stations=7))
-        if kind == "loafers":
-            tongue = np.array([[0.0, 0.040, 0.064], [0.0, 0.051, 0.048], [0.0, 0.056, 0.034]]) @ rot.T + place
-            grids.append(
-                self.slab(tongue, [(0, 0.030), (1, 0.040)], 0.004, 1, out=(0, 0.9, 0.4), weights=foot, stations=4)
-            )
         if top > 0.1:
             ring = g[:1].repeat(4, 0)
             ring[:, :, 1] += np.array([0.004, 0.002, -0.010, -0.014])[:, None]

@@ -1,14 +1,19 @@
 // Bundles three.js, three-vrm and src/ into one self-contained module, with every licence inside it and beside it.
-import { build } from "esbuild";
+// node build.mjs [OUT_FOLDER], with the packages in node_modules here or in NODE_PATH (tools/build_viewer.py sees to that).
 import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const target = join(here, "../../web/lib/three_vrm_viewer.mjs");
+const modules = process.env.NODE_PATH ?? join(here, "node_modules");
+const { build } = createRequire(import.meta.url)("esbuild");
+const target = join(process.argv[2] ?? join(here, "../../web/lib"), "three_vrm_viewer.mjs");
 
 const result = await build({
-  entryPoints: [join(here, "src/main.mjs")],
+  absWorkingDir: here,
+  entryPoints: ["src/main.mjs"],
+  nodePaths: [modules],
   bundle: true,
   format: "esm",
   target: "es2022",
@@ -27,7 +32,7 @@ for (const [path, input] of Object.entries(result.metafile.outputs[Object.keys(r
 // three-vrm is published as one file that already holds its own modules.
 const bundledByThreeVrm = "@pixiv/three-vrm includes @pixiv/three-vrm-core, -materials-mtoon, -springbone, -node-constraint and others, MIT, pixiv Inc.";
 const notices = [...packages].sort().map((name) => {
-  const folder = join(here, "node_modules", name);
+  const folder = join(modules, name);
   const { version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
   return `${name} ${version} (${license})\n\n${readFileSync(join(folder, "LICENSE"), "utf8").trim()}\n`;
 });

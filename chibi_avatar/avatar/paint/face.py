@@ -76,20 +76,32 @@ def paint(character: Character, w, has_hair: bool, look: Look) -> np.ndarray:
 
 # ------------------------------------------------------------------ eyes
 
-_STYLES = {  # width, height, tilt (outer corner up), roundness exponent
-    "round": (1.0, 1.0, 0.00, 2.3),
-    "big": (1.06, 1.05, 0.00, 2.4),
-    "almond": (1.06, 0.86, 0.05, 2.1),
-    "cat": (1.06, 0.92, 0.10, 2.1),
-    "sharp": (1.06, 0.80, 0.11, 2.0),
-    "upturned": (1.04, 0.92, 0.10, 2.2),
-    "tsurime": (1.04, 0.92, 0.10, 2.2),
-    "droopy": (1.02, 0.95, -0.09, 2.3),
-    "tareme": (1.02, 0.95, -0.09, 2.3),
-    "downturned": (1.02, 0.95, -0.09, 2.3),
-    "narrow": (1.05, 0.66, 0.05, 2.1),
-    "sleepy": (1.02, 0.98, -0.04, 2.3),
-    "half_closed": (1.02, 0.98, 0.00, 2.3),
+_STYLES = {  # width, tilt (outer corner up), roundness exponent; the height is geometry (:data:`EYE_HEIGHT`)
+    "round": (1.0, 0.00, 2.3),
+    "big": (1.06, 0.00, 2.4),
+    "almond": (1.06, 0.05, 2.1),
+    "cat": (1.06, 0.10, 2.1),
+    "sharp": (1.06, 0.11, 2.0),
+    "upturned": (1.04, 0.10, 2.2),
+    "tsurime": (1.04, 0.10, 2.2),
+    "droopy": (1.02, -0.09, 2.3),
+    "tareme": (1.02, -0.09, 2.3),
+    "downturned": (1.02, -0.09, 2.3),
+    "narrow": (1.05, 0.05, 2.1),
+    "sleepy": (1.02, -0.04, 2.3),
+    "half_closed": (1.02, 0.00, 2.3),
+}
+EYE_HEIGHT = {
+    "big": 1.06,
+    "almond": 0.86,
+    "cat": 0.92,
+    "sharp": 0.80,
+    "upturned": 0.92,
+    "tsurime": 0.92,
+    "droopy": 0.95,
+    "tareme": 0.95,
+    "downturned": 0.95,
+    "narrow": 0.66,
 }
 
 
@@ -99,13 +111,11 @@ def _eye(
     area = c.box(side * EYE_X - 0.20, side * EYE_X + 0.20, EYE_Y - 0.20, EYE_Y + 0.23)
     if style.startswith("dot"):
         return _dot_eye(c, area, side, iris, lash)
-    wide, tall, tilt, power = _STYLES.get(next((k for k in _STYLES if style.startswith(k)), "round"))
-    if presentation == "masculine":
-        wide, tall = wide * 0.98, tall * 0.92
+    wide, tilt, power = _STYLES.get(next((k for k in _STYLES if style.startswith(k)), "round"))
     aa = 1.2 * c.pixel / EYE_W
     dx = c.x[area] - side * EYE_X
     u = dx * side / (EYE_W * wide)  # outwards positive
-    v = (c.y[area] - EYE_Y + 0.006 - tilt * u * EYE_W) / (EYE_H * tall)
+    v = (c.y[area] - EYE_Y + 0.006 - tilt * u * EYE_W) / EYE_H
     lid = 0.30 if style.startswith(("sleepy", "half")) else 2.0
     r = (np.abs(u) ** power + np.abs(v * np.where(v < 0, 0.99, 1.0)) ** power) ** (1 / power)
     inside = step(1 + aa, 1 - aa, r) * step(lid + aa, lid - aa, v)
@@ -259,7 +269,7 @@ def _beard(character: Character, c: _Canvas, look: Look, skin: np.ndarray) -> No
         edge = 0.10 + 0.75 * np.maximum(np.abs(x) - 0.10, 0) + 0.010 * np.cos(x * 60)
         amount = np.maximum(amount, step(edge + 0.006, edge - 0.006, y))
     if "goatee" in kind:
-        amount = np.maximum(amount, step(1.05, 0.95, np.hypot(x / 0.075, (y - 0.070) / 0.062)))
+        amount = np.maximum(amount, step(1.05, 0.95, np.hypot(x / 0.090, (y - 0.042) / 0.036)))
     if any(k in kind for k in ("moustache", "mustache", "full", "beard")) and "stubble" not in kind:
         line = 0.262 - 0.55 * np.maximum(np.abs(x) - 0.01, 0) ** 1.1
         amount = np.maximum(amount, step(0.020, 0.014, np.abs(y - line)) * (np.abs(x) < 0.105))

@@ -15,8 +15,8 @@ from .widgets import Shape, Widget, resolve_choices, shape_of
 VIRTUAL = frozenset({"Note", "MarkdownNote", "Reroute", "PrimitiveNode", "SetNode", "GetNode"})
 _SAVERS = frozenset(
     "SaveImage SaveImageAdvanced SaveSVGNode SaveVideo SaveAnimatedWEBP SaveWEBM SaveAudio SaveAudioMP3 SaveAudioOpus"
-    " SaveAudioAdvanced SaveGLB Save3DAdvanced SaveGaussianSplat SavePointCloud SaveAnimatedPNG CLIPSave VAESave ModelSave"
-    " LoraSave SaveLatent".split()
+    " SaveAudioAdvanced SaveGLB Save3DAdvanced SaveGaussianSplat SavePointCloud SaveAnimatedPNG CLIPSave VAESave"
+    " ModelSave LoraSave SaveLatent".split()
 )
 _MAX_DEPTH = 64
 

@@ -35,6 +35,7 @@ class Backend:
     label: str
     module: str | None
     files: tuple[str, ...]
+    fetch: str
     run: Callable[[np.ndarray, Path, Request], list[Person]]
 
     def folder(self, folders: Sequence[Path]) -> Path | None:
@@ -47,10 +48,7 @@ class Backend:
             return f"{self.label} needs the Python package '{self.module.replace('_', '-')}'"
         if self.folder(folders) is None:
             where = folders[0] if folders else Path("models/chibi_pose")
-            return (
-                f"{self.label} needs {', '.join(self.files)} in {where}. "
-                f"Fetch them with: python3 -m chibi_avatar models download {self.name}"
-            )
+            return f"{self.label} needs {', '.join(self.files)} in {where}. {self.fetch}"
         return None
 
 
@@ -107,13 +105,31 @@ def _controlnet_aux(picture: np.ndarray, folder: Path, request: Request) -> list
     return people
 
 
+_FETCH = (
+    "Fetch them with: python3 -m chibi_avatar models download "
+    "blazepose-detector blazepose-landmarks mediapipe-hands mediapipe-face-mesh"
+)
 BACKENDS: dict[str, Backend] = {
     b.name: b
     for b in (
-        Backend("dwpose", "DWPose (rtmlib)", "rtmlib", ("dw-ll_ucoco_384.onnx", "yolox_l.onnx"), _rtmlib),
-        Backend("blazepose", "BlazePose", None, ("pose_detection.tflite", "pose_landmark_full.tflite"), _blazepose),
         Backend(
-            "openpose", "OpenPose (controlnet_aux)", "controlnet_aux", ("body_pose_model.pth", "hand_pose_model.pth", "facenet.pth"), _controlnet_aux
+            "dwpose",
+            "DWPose (rtmlib)",
+            "rtmlib",
+            ("dw-ll_ucoco_384.onnx", "yolox_l.onnx"),
+            "Both come from yzd-v/DWPose on Hugging Face.",
+            _rtmlib,
+        ),
+        Backend(
+            "blazepose", "BlazePose", None, ("pose_detection.tflite", "pose_landmark_full.tflite"), _FETCH, _blazepose
+        ),
+        Backend(
+            "openpose",
+            "OpenPose (controlnet_aux)",
+            "controlnet_aux",
+            ("body_pose_model.pth", "hand_pose_model.pth", "facenet.pth"),
+            "They come from lllyasviel/Annotators on Hugging Face.",
+            _controlnet_aux,
         ),
     )
 }  # in the order of preference

@@ -111,7 +111,9 @@ def _look(picture: np.ndarray, region: Region, size: int) -> tuple[np.ndarray, n
         for j in range(factor):
             total += part[:, i, :, j]
     small = (total // factor**2).astype(np.uint8)
-    crop, back = _cut(small, Region((region.x - x0) / factor, (region.y - y0) / factor, region.side / factor, region.angle), size)
+    crop, back = _cut(
+        small, Region((region.x - x0) / factor, (region.y - y0) / factor, region.side / factor, region.angle), size
+    )
     back = back * factor
     back[:, 2] += (x0, y0)
     return crop, back
@@ -174,7 +176,12 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 def _region_from(centre: np.ndarray, rim: np.ndarray, scale: float = 1.25) -> Region:
     way = rim - centre
-    return Region(float(centre[0]), float(centre[1]), 2 * scale * float(np.hypot(*way)), float(np.arctan2(way[1], way[0]) + np.pi / 2))
+    return Region(
+        float(centre[0]),
+        float(centre[1]),
+        2 * scale * float(np.hypot(*way)),
+        float(np.arctan2(way[1], way[0]) + np.pi / 2),
+    )
 
 
 def _body(picture: np.ndarray, region: Region, folder: Path, device: str, looks: int) -> Found | None:
@@ -190,7 +197,9 @@ def _body(picture: np.ndarray, region: Region, folder: Path, device: str, looks:
         xy = points[:, :2] @ back[:, :2].T + back[:, 2]
         seen = _sigmoid(points[:, 3])
         body = _body_18(xy, seen, picture.shape)
-        found = Found(Person(body, tag={"blaze": np.column_stack([xy[:33], seen[:33]])}), sure * float(body[:, 2].mean()), region)
+        found = Found(
+            Person(body, tag={"blaze": np.column_stack([xy[:33], seen[:33]])}), sure * float(body[:, 2].mean()), region
+        )
         if best is None or look > 0:
             best = found
         region = _region_from(xy[33], xy[34])
@@ -207,7 +216,12 @@ def _refined(points: np.ndarray, heat: np.ndarray, window: int = 3) -> np.ndarra
         cx, cy = int(x), int(y)
         if not (0 <= cx < size and 0 <= cy < size):
             continue
-        x0, x1, y0, y1 = max(0, cx - window), min(size, cx + window + 1), max(0, cy - window), min(size, cy + window + 1)
+        x0, x1, y0, y1 = (
+            max(0, cx - window),
+            min(size, cx + window + 1),
+            max(0, cy - window),
+            min(size, cy + window + 1),
+        )
         patch = _sigmoid(heat[y0:y1, x0:x1, i])
         if float(patch.max()) < 0.5:
             continue
@@ -261,7 +275,9 @@ def _with_parts(picture: np.ndarray, found: Found, folder: Path, device: str, ha
     return Found(Person(found.person.body, **parts), found.score, found.region)
 
 
-def _hand(picture: np.ndarray, wrist: np.ndarray, little: np.ndarray, index: np.ndarray, folder: Path, device: str) -> np.ndarray | None:
+def _hand(
+    picture: np.ndarray, wrist: np.ndarray, little: np.ndarray, index: np.ndarray, folder: Path, device: str
+) -> np.ndarray | None:
     middle = (2 * index + little) / 3
     way = middle - wrist
     long = float(np.hypot(*way))

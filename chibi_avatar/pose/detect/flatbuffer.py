@@ -88,7 +88,9 @@ def read(path: Path) -> Graph:
     """The first graph of a ``.tflite`` file. Raises :class:`PoseError` if it is not one."""
     data = path.read_bytes()
     if data[4:8] != b"TFL3":
-        raise PoseError(f"{path.name} is not a TensorFlow Lite model: fetch it again with 'python3 -m chibi_avatar models download'")
+        raise PoseError(
+            f"{path.name} is not a TensorFlow Lite model: fetch it again with 'python3 -m chibi_avatar models download'"
+        )
     try:
         model = _Table(data, struct.unpack_from("<I", data, 0)[0])
         codes = [max(t.scalar(0, "b"), t.scalar(3, "i")) for t in model.tables(1)]
@@ -101,7 +103,9 @@ def read(path: Path) -> Graph:
         ]
         return Graph(tensors, operators, graph.array(1, "<i4").tolist(), graph.array(2, "<i4").tolist())
     except (struct.error, IndexError, ValueError, KeyError) as error:
-        raise PoseError(f"{path.name} is damaged ({error}): fetch it again with 'python3 -m chibi_avatar models download'") from error
+        raise PoseError(
+            f"{path.name} is damaged ({error}): fetch it again with 'python3 -m chibi_avatar models download'"
+        ) from error
 
 
 def _tensor(table: _Table, buffers: list[_Table]) -> Tensor:

@@ -36,12 +36,17 @@ class Network:
         for op in graph.operators:  # half-precision and sparse weights: copies of constants
             if op.code in (6, 124) and op.inputs[0] in known:
                 known[op.outputs[0]] = known[op.inputs[0]]
-        self._steps = [self._step(op, known) for op in graph.operators if not (op.code in (6, 124) and op.outputs[0] in known)]
+        self._steps = [
+            self._step(op, known) for op in graph.operators if not (op.code in (6, 124) and op.outputs[0] in known)
+        ]
         last: dict[int, int] = {}
         for number, (inputs, _, _) in enumerate(self._steps):
             for i in inputs:
                 last[i] = number
-        self._free = [[i for i in set(inputs) if last[i] == n and i not in self.outputs] for n, (inputs, _, _) in enumerate(self._steps)]
+        self._free = [
+            [i for i in set(inputs) if last[i] == n and i not in self.outputs]
+            for n, (inputs, _, _) in enumerate(self._steps)
+        ]
 
     def __call__(self, picture: np.ndarray) -> list[np.ndarray]:
         values: dict[int, torch.Tensor] = {
@@ -57,7 +62,9 @@ class Network:
     def _constant(self, known: dict[int, np.ndarray], index: int) -> torch.Tensor:
         return torch.from_numpy(np.array(known[index])).to(self.device)
 
-    def _step(self, op: flatbuffer.Operator, known: dict[int, np.ndarray]) -> tuple[list[int], int, Callable[..., torch.Tensor]]:
+    def _step(
+        self, op: flatbuffer.Operator, known: dict[int, np.ndarray]
+    ) -> tuple[list[int], int, Callable[..., torch.Tensor]]:
         """What to feed, where the result goes, and the function; feature maps are (N, C, H, W) inside."""
         maker = _MAKERS.get(op.code)
         if maker is None:
@@ -76,7 +83,9 @@ def _same(size: int, kernel: int, stride: int, dilation: int = 1) -> tuple[int, 
     return total // 2, total - total // 2
 
 
-def _padded(x: torch.Tensor, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]) -> tuple[torch.Tensor, tuple[int, int]]:
+def _padded(
+    x: torch.Tensor, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> tuple[torch.Tensor, tuple[int, int]]:
     """``x`` padded as SAME asks, or the symmetric padding for the convolution itself when that is enough."""
     top, bottom = _same(x.shape[2], kernel[0], stride[0], dilation[0])
     left, right = _same(x.shape[3], kernel[1], stride[1], dilation[1])

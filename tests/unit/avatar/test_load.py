@@ -179,6 +179,19 @@ def test_meshes_without_uv_are_unwrapped_by_xatlas(vroid: bytes, monkeypatch: py
     assert export_avatar(avatar).vrms["1.0"]
 
 
+def test_a_file_of_plain_colours_gets_a_picture_to_paint_on(vroid: bytes) -> None:
+    """Low-poly models often have no texture at all; painting them must still lead somewhere."""
+
+    def strip(document: dict[str, Any]) -> None:
+        for material in document["materials"]:
+            material["pbrMetallicRoughness"].pop("baseColorTexture")
+
+    avatar = load_avatar(hostile.repack(vroid, strip), "plain")
+    assert avatar.source is None and avatar.textures[0].pixels.shape == (1024, 1024, 3)
+    exported = export_avatar(avatar)
+    assert "no pictures" in exported.report and len(read_glb(exported.main).document["images"]) == 1
+
+
 def test_pictures_in_data_uris_and_webp_are_replaced(vroid: bytes) -> None:
     """Other exporters store pictures in these ways."""
     import base64

@@ -23,7 +23,11 @@ def _lathe(profile: np.ndarray, segments: int, box: tuple[float, float, float, f
     uvs = np.stack(np.broadcast_arrays(u[None], v[:, None]), -1)
     index = np.arange(rows * (segments + 1)).reshape(rows, segments + 1)
     a, b, c, d = index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]
-    faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
+    # the diagonals of the right half are the mirror image of those of the left, so every triangle has a partner
+    left = np.broadcast_to((np.arange(segments) >= segments // 2)[None, :, None], (*a.shape, 1))
+    first = np.where(left, np.stack([a, b, c], -1), np.stack([a, b, d], -1))
+    second = np.where(left, np.stack([a, c, d], -1), np.stack([b, c, d], -1))
+    faces = np.concatenate([first.reshape(-1, 3), second.reshape(-1, 3)])
     weld = index.copy()
     weld[:, -1] = weld[:, 0]
     weld[0], weld[-1] = index[0, 0], index[-1, 0]

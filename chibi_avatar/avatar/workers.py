@@ -1,0 +1,55 @@
+"""How this room uses the CPU: one torch thread per task, several tasks side by side.
+
+The arrays are handled in cache-sized pieces, so splitting each operation over threads costs more than it gives, and on a busy machine
+the threads wait for each other at every step. Whole views, on the other hand, do not depend on each other.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def workers() -> int:
+    """How many tasks to run at once: the processor cores this process may use, at most 4 (memory)."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, 4))
+
+
+def single_threaded(function: Callable[..., R]) -> Callable[..., R]:
+    """Decorator: torch uses one thread per operation while ``function`` runs, and its former number afterwards."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> R:
+        import torch
+
+        before = torch.get_num_threads()
+        if before == 1:
+            return function(*args, **kwargs)
+        torch.set_num_threads(1)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            torch.set_num_threads(before)
+
+    return wrapper
+
+
+def each(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """``function`` of every item, side by side, results in order; the first error is raised."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    items = list(items)
+    count = min(workers(), len(items))
+    if count < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(function, items))

@@ -1,0 +1,193 @@
+"""Putting an identity on a ComfyUI model: the part that knows ModelPatcher, LoRA loading, CLIP vision and conditioning."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+import comfy.lora
+import comfy.model_management
+import comfy.patcher_extension
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+
+from ..chibi_avatar.identity.adapter_file import Adapter
+from ..chibi_avatar.identity.errors import IdentityError
+from ..chibi_avatar.identity.headbox import box_mask, head_box
+from ..chibi_avatar.identity.model import Identity
+from ..chibi_avatar.identity.patch import STEP, TAG, Applied, IdentityPatch, begin_step
+from ..chibi_avatar.identity.schedules import CHIBI, CHIBI_CAP, CHIBI_RAMP, CHIBI_START, window
+from ..chibi_avatar.identity.tokens import make_layers, make_tokens
+
+KEY = "chibi_identity"
+LORAS = "chibi_identity_loras"
+_FAMILIES = {"sd15": "SD1.5", "sdxl": "SDXL"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for, with the preset's values filled in by :meth:`resolved`."""
+
+    adapter: Adapter
+    identity: Identity
+    weight: float
+    kind: str
+    start: float
+    end: float
+    ramp: float
+    cap: float
+    structure: float
+    scaling: str
+    lora_strength: float
+    compatible: bool
+
+    def resolved(self) -> Request:
+        """The chibi preset begins late, fades in, and is capped, unless the person set these."""
+        if self.kind != CHIBI:
+            return self
+        values = {**self.__dict__, "start": max(self.start, CHIBI_START), "ramp": self.ramp or CHIBI_RAMP, "cap": self.cap or CHIBI_CAP}
+        return Request(**values)
+
+
+def _share_step(executor, model, conds, x_in, timestep, model_options):
+    """Around every step: read the noise level and the conditionings once, for all layers of all identities."""
+    options = {**model_options, "transformer_options": {**model_options.get("transformer_options", {})}}
+    options["transformer_options"][STEP] = begin_step(conds, x_in, timestep)
+    return executor(model, conds, x_in, timestep, options)
+
+
+def check_model(model, adapter: Adapter) -> None:
+    """Every block of the adapter must be in the model, with its widths. Raises :class:`IdentityError` naming both families."""
+    weights = model.model.state_dict()
+    for block in adapter.unet.blocks:
+        kind, at, index = block.key
+        place = f"middle_block.1.transformer_blocks.{index}" if kind == "middle" else f"{kind}_blocks.{at}.1.transformer_blocks.{index}"
+        found = weights.get(f"diffusion_model.{place}.attn2.to_k.weight")
+        wanted = tuple(adapter.layers[f"{block.number}.to_k_ip.weight"].shape)
+        if found is None or tuple(found.shape) != wanted:
+            have = "no such block" if found is None else f"{found.shape[0]} x {found.shape[1]}"
+            raise IdentityError(
+                f"{adapter.describe()} does not fit this model: block {kind} {at} is {wanted[0]} x {wanted[1]} in the adapter, {have} in the model. "
+                f"Load a {_FAMILIES[adapter.unet.name]} checkpoint, or an adapter made for this one."
+            )
+
+
+def _clip_encoder(clip_vision, compatible: bool):
+    """Crops to (hidden states, pooled); None to those of zero pixel values, which is what the adapters saw in training."""
+    if clip_vision is None:
+        return None
+
+    def encode(crops):
+        if crops is not None:
+            images = torch.from_numpy(crops.astype("float32") / 255)
+        elif compatible:
+            images = torch.zeros(1, 224, 224, 3)
+        else:
+            comfy.model_management.load_model_gpu(clip_vision.patcher)
+            size = clip_vision.image_size
+            out = clip_vision.model(pixel_values=torch.zeros(1, 3, size, size, device=clip_vision.load_device), intermediate_output=-2)
+            return out[1], out[2]
+        out = clip_vision.encode_image(images)
+        return out["penultimate_hidden_states"], out["image_embeds"]
+
+    return encode
+
+
+def _same(adapter_patch, tensor) -> bool:
+    weights = getattr(adapter_patch, "weights", None)
+    return bool(weights) and isinstance(weights[0], torch.Tensor) and weights[0].shape == tensor.shape and torch.equal(weights[0].cpu(), tensor.cpu())
+
+
+def add_lora(model, adapter: Adapter, strength: float) -> str:
+    """The adapter's LoRA through ComfyUI's own loader, once. Returns a line for the report."""
+    if not adapter.lora or strength == 0:
+        return "no LoRA" if not adapter.lora else "LoRA off"
+    done = model.attachments.get(LORAS, frozenset())
+    mark = f"{adapter.sha256}:{adapter.separate_lora}"
+    if mark in done:
+        return "LoRA already there from an earlier identity, not applied twice"
+    keys = comfy.lora.model_lora_keys_unet(model.model, {})
+    loaded = comfy.lora.load_lora(dict(adapter.lora), keys, log_missing=False)
+    if not loaded:
+        raise IdentityError(f"the LoRA of {adapter.describe()} fits no layer of this model: choose another lora_name, or none")
+    for target, patch in loaded.items():
+        if any(_same(entry[1], patch.weights[0]) for entry in model.patches.get(target, ()) if hasattr(patch, "weights")):
+            return "LoRA already there from a LoRA loader, not applied twice: remove that node to control it here"
+        break
+    model.add_patches(loaded, strength)
+    model.set_attachments(LORAS, done | {mark})
+    return f"LoRA on {len(loaded)} layers at {strength:g}"
+
+
+def _region(mask, pose):
+    """The mask [H, W] the identity is limited to, or None. Pose and mask together: where both agree."""
+    region = None
+    if mask is not None:
+        region = mask[0] if mask.ndim == 3 else mask
+        region = region.detach().float().cpu().clamp(0, 1)
+        if float(region.max()) <= 0:
+            raise IdentityError("the mask is empty: the identity would act nowhere. Paint where the person is, or disconnect it.")
+    if pose is not None:
+        frame = pose[0] if isinstance(pose, (list, tuple)) and pose else pose
+        if not isinstance(frame, dict):
+            raise IdentityError("the pose is empty: connect a POSE_KEYPOINT with one person, or disconnect it")
+        head = torch.from_numpy(box_mask(head_box(frame)))
+        if region is not None:
+            head = torch.nn.functional.interpolate(head[None, None], region.shape, mode="bilinear")[0, 0] * region
+        region = head
+    return region
+
+
+def apply_identity(model, request: Request, clip_vision=None, mask=None, pose=None, conditioning=None):
+    """A patched copy of ``model``, the conditioning marked as this identity's, and a report."""
+    request = request.resolved()
+    adapter = request.adapter
+    check_model(model, adapter)
+    device = comfy.model_management.get_torch_device()
+    tokens = make_tokens(adapter, request.identity, _clip_encoder(clip_vision, request.compatible), structure=request.structure, device=device)
+    layers = make_layers(
+        adapter,
+        tokens,
+        kind=request.kind,
+        weight=request.weight,
+        scaling=request.scaling,
+        middle=not request.compatible,
+        dtype=_dtype(model),
+        device=model.offload_device,
+    )
+    patched = model.clone()
+    lora = add_lora(patched, adapter, request.lora_strength)
+    percent = model.get_model_object("model_sampling").percent_to_sigma
+    name = uuid.uuid4().hex
+    applied = Applied(
+        name, window(percent, request.start, request.end, request.ramp), name if conditioning else None, _region(mask, pose), request.cap
+    )
+    for key, layer in layers.items():
+        _install(patched, key, applied, layer)
+    patched.remove_wrappers_with_key(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, KEY)
+    patched.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, KEY, _share_step)
+    tagged = [
+        [text, {**values, TAG: (*values.get(TAG, ()), name)}] for text, values in (conditioning or [])
+    ]
+    kept = sum(kv.keys.nbytes + kv.values.nbytes for kv in layers.values())
+    report = (
+        f"{adapter.describe()}; {len(layers)} of {len(adapter.unet.blocks)} blocks at weight {request.weight:g} ({request.kind}), "
+        f"from {request.start:g} to {request.end:g}; {tokens.cond.shape[1]} tokens, {kept / 1e6:.2f} MB kept; {lora}"
+        + ("; limited to a region" if applied.mask is not None else "")
+        + ("; acts only on its own conditioning" if applied.scope else "")
+    )
+    return patched, tagged, report
+
+
+def _dtype(model) -> torch.dtype:
+    """What the UNet computes in (fp8 weights are cast before use)."""
+    kind = model.model.manual_cast_dtype or model.model.get_dtype()
+    return kind if kind in (torch.float32, torch.float16, torch.bfloat16) else torch.float16
+
+
+def _install(model, key: tuple[str, int, int], applied: Applied, layer) -> None:
+    """Set our patch on one block: on top of our own, or around someone else's."""
+    replaced = model.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
+    before = replaced.get(key, replaced.get(key[:2]))
+    patch = before if isinstance(before, IdentityPatch) else IdentityPatch(optimized_attention, (), before)
+    model.set_model_attn2_replace(patch.adding(applied, layer), *key)

@@ -1,0 +1,294 @@
+"""The bake: what was drawn must be on the avatar, where it was drawn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from chibi_testing.shapes import figure
+from scipy.ndimage import binary_erosion, map_coordinates
+
+from chibi_avatar.avatar.bake import BakeOptions, bake
+from chibi_avatar.avatar.camera import Views, view_set
+from chibi_avatar.avatar.guides import guide_maps
+from chibi_avatar.avatar.metrics import delta_e2000, psnr, srgb_to_lab
+from chibi_avatar.avatar.model import AvatarError, Material, Texture
+from chibi_avatar.avatar.padding import pull_push, seam_edges
+from chibi_avatar.avatar.texels import texel_gbuffer
+
+SIZE = 512  # of the atlas in these tests
+VIEW = 256
+OPTIONS = BakeOptions(SIZE)
+
+
+def _pattern(place: np.ndarray) -> np.ndarray:
+    """A colour for every point in space: smooth, different on every side, no two alike nearby."""
+    x, y, z = place.T
+    return np.stack(
+        [0.5 + 0.3 * np.sin(9 * x + 4 * y) * np.cos(7 * z), 0.45 + 0.3 * np.sin(11 * y + 5 * z), 0.5 + 0.3 * np.cos(8 * x - 6 * z)], 1
+    ).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """A figure painted with the pattern, the same figure unpainted, and the texels."""
+    blank = figure(24, np.full((64, 64, 3), 128, np.uint8))
+    texels = texel_gbuffer(blank.mesh, SIZE)
+    color = texels.image(torch.from_numpy(_pattern(texels.position.numpy())))
+    atlas = pull_push(color, texels.raster.face >= 0).numpy()
+    painted = blank.with_textures([Texture("atlas", (atlas * 255 + 0.5).astype(np.uint8))])
+    return blank, painted, texels, atlas
+
+
+@pytest.fixture(scope="module")
+def four(truth):
+    """The bake from four synthetic views."""
+    blank, painted, _, _ = truth
+    views = view_set(blank, "sides4", VIEW)
+    images = guide_maps(painted, views, ["paint"])["paint"]
+    return views, images, bake(blank, images, views, OPTIONS)
+
+
+def _rerender(avatar, views, images):
+    again = guide_maps(avatar, views, ["paint", "mask"])
+    return [psnr(a[m > 0], b[m > 0]) for a, b, m in zip(again["paint"], images, again["mask"], strict=True)]
+
+
+def test_the_pictures_come_back(four):
+    """The avatar would not look like what was drawn: re-render at least 45 dB in every view."""
+    views, images, result = four
+    assert min(_rerender(result.avatar, views, images)) >= 45
+    assert min(view["psnr_db"] for view in result.report["views"]) >= 45
+    assert all(view["iou"] == 1.0 and view["scale"] == 1.0 for view in result.report["views"])
+
+
+def test_coverage_of_four_and_six_views(truth, four):
+    """Most of the avatar would be guesswork: 97 % from four views, 99.5 % from six, all filled."""
+    blank, painted, texels, _ = truth
+    assert four[2].report["coverage"] >= 0.97
+    views = view_set(blank, "sides6", VIEW)
+    six = bake(blank, guide_maps(painted, views, ["paint"])["paint"], views, OPTIONS)
+    assert six.report["coverage"] >= 0.995
+    covered = four[2].coverage.reshape(-1)[texels.pixels.numpy()] > 0
+    filled = four[2].report["filled_mirror"] + four[2].report["filled_surface"]
+    assert covered.sum() + filled == len(covered)
+
+
+def test_no_background_inside_the_charts(truth, four):
+    """White specks of the paper would sit along every edge of the figure."""
+    blank, painted, texels, _ = truth
+    views, images, _ = four
+    key = np.where((guide_maps(blank, views, ["mask"])["mask"] > 0)[..., None], images, np.float32([1, 0, 1]))
+    atlas = bake(blank, key, views, OPTIONS).atlas.reshape(-1, 3)[texels.pixels.numpy()]
+    assert np.abs(atlas - (1, 0, 1)).max(1).min() > 0.1
+
+
+def test_unseen_places_get_the_colour_of_their_surroundings(truth):
+    """Holes would be grey, or take another chart's colour: at least 22 dB where no view looked."""
+    blank, painted, texels, atlas = truth
+    views = view_set(blank, "sides4", VIEW)
+    images = guide_maps(painted, views, ["paint"])["paint"]
+    masks = np.ones(images.shape[:3], np.float32)
+    masks[:, 100:115] = 0  # a belt that no view may paint
+    result = bake(blank, images, views, OPTIONS, masks)
+    unseen = result.coverage.reshape(-1)[texels.pixels.numpy()] == 0
+    assert 0.02 < unseen.mean() < 0.25
+    flat, wanted = result.atlas.reshape(-1, 3)[texels.pixels.numpy()], atlas.reshape(-1, 3)[texels.pixels.numpy()]
+    assert psnr(flat[unseen], wanted[unseen]) >= 22
+
+
+def test_the_mirror_fills_one_side_exactly(truth):
+    """A figure drawn from the left only would have a smeared right side."""
+    blank, _, texels, _ = truth
+    place = texels.position.numpy()
+    even = _pattern(np.stack([np.abs(place[:, 0]), place[:, 1], place[:, 2]], 1))
+    atlas = pull_push(texels.image(torch.from_numpy(even)), texels.raster.face >= 0).numpy()
+    painted = blank.with_textures([Texture("atlas", (atlas * 255 + 0.5).astype(np.uint8))])
+    views = view_set(blank, "sides4", VIEW)
+    half = Views((views.cameras[1],))
+    result = bake(blank, guide_maps(painted, half, ["paint"])["paint"], half, OPTIONS)
+    assert result.report["filled_mirror"] > 0.3 * result.report["texels"]
+    right = (place[:, 0] < -0.1) & (np.abs(texels.normal.numpy()[:, 0]) > 0.4)
+    got = result.atlas.reshape(-1, 3)[texels.pixels.numpy()][right]
+    assert psnr(got, even[right]) > 35
+    alone = bake(blank, guide_maps(painted, half, ["paint"])["paint"], half, replace(OPTIONS, mirror=False))
+    assert alone.report["filled_mirror"] == 0
+
+
+def test_seams_do_not_show(four):
+    """A line would run down the back of the head: median ΔE below 1, 99 % below 3."""
+    seam = four[2].report["seam_delta_e"]
+    assert seam["median"] < 1 and seam["p99"] < 3
+    first, second = seam_edges(figure(24).mesh)
+    assert len(first) == len(second) >= 40
+
+
+def test_mip_levels_do_not_show_the_background(truth, four):
+    """From a distance the avatar would get light or dark edges around every chart."""
+    _, _, texels, _ = truth
+    atlas = four[2].atlas
+    inside = (texels.raster.face >= 0).numpy()
+    level = atlas.reshape(SIZE // 8, 8, SIZE // 8, 8, 3).mean((1, 3))
+    weight = inside.reshape(SIZE // 8, 8, SIZE // 8, 8).mean((1, 3))
+    pure = (atlas * inside[..., None]).reshape(SIZE // 8, 8, SIZE // 8, 8, 3).mean((1, 3)) / np.maximum(weight, 1e-9)[..., None]
+    partly = (weight > 0.02) & (weight < 1)
+    assert np.abs(level - pure)[partly].max() < 0.08
+
+
+def test_a_shifted_drawing_is_laid_on_its_guide(truth, four):
+    """Samplers do not keep outlines: a shift of 1 % would put the eyes beside the face."""
+    blank, _, _, _ = truth
+    views, images, straight = four
+    centre = (VIEW - 1) / 2
+    y, x = np.mgrid[0:VIEW, 0:VIEW]
+    source = np.stack([centre + (y - centre - 4) / 1.01, centre + (x - centre + 5) / 1.01])
+    moved = images.copy()
+    moved[0] = np.stack([map_coordinates(images[0, :, :, k], source, order=1, cval=1.0) for k in range(3)], -1)
+    result = bake(blank, moved, views, OPTIONS)
+    row = result.report["views"][0]
+    assert row["iou"] > row["iou_before"] + 0.02 and row["iou"] > 0.98
+    assert abs(row["scale"] - 1.01) < 0.002
+    np.testing.assert_allclose(row["shift_px"], (-5, 4), atol=0.8)
+    blind = bake(blank, moved, views, replace(OPTIONS, register=False))
+    better, worse = (_rerender(r.avatar, views, images)[0] for r in (result, blind))
+    assert better > worse + 5 and better < _rerender(straight.avatar, views, images)[0]
+
+
+def test_views_of_different_brightness_meet(truth, four):
+    """A darker side view would leave a hard edge along the cheek."""
+    blank, _, _, _ = truth
+    views, images, _ = four
+    tinted = images.copy()
+    tinted[1] = np.where(images[1] < 1, images[1] * 0.85 + 0.03, 1)
+    result = bake(blank, tinted, views, OPTIONS)
+    gap = result.report["view_gap"]
+    assert gap[0] > 0.03 and gap[1] < gap[0] / 3
+    assert result.report["views"][0]["gain"] == [1.0, 1.0, 1.0]
+    np.testing.assert_allclose(result.report["views"][1]["gain"], 1 / 0.85, atol=0.08)
+    assert _rerender(result.avatar, views, images)[1] > 30
+
+
+def test_ghosts_do_not_appear_where_drawings_differ(truth, four):
+    """Two drawings that disagree in detail would be averaged to mush; one of them must win."""
+    blank, _, texels, _ = truth
+    views, images, _ = four
+    stripes = np.where(np.arange(VIEW)[None, :, None] // 6 % 2 == 0, 0.2, 0.8).astype(np.float32)
+    other = images.copy()
+    mask = guide_maps(blank, views, ["mask"])["mask"] > 0
+    other[1] = np.where(mask[1][..., None], stripes, 1)
+    result = bake(blank, other, views, replace(OPTIONS, match_colors=False, register=False))
+    place, normal = texels.position.numpy(), texels.normal.numpy()
+    side = (normal[:, 0] > 0.9) & (place[:, 1] < 0.5)
+    got = result.atlas.reshape(-1, 3)[texels.pixels.numpy()][side]
+    assert got.std(0).min() > 0.2
+
+
+def test_strength_and_the_old_texture(truth, four):
+    """Strength zero must leave the texture alone, and the avatar that went in must never change."""
+    blank, _, texels, _ = truth
+    views, images, _ = four
+    before = blank.textures[0].pixels.copy()
+    result = bake(blank, images, views, replace(OPTIONS, strength=0.0))
+    assert np.abs(result.atlas.reshape(-1, 3)[texels.pixels.numpy()] * 255 - 128).max() <= 1
+    assert (blank.textures[0].pixels == before).all() and result.avatar.textures[0] is not blank.textures[0]
+
+
+def test_the_same_bake_twice_and_on_any_number_of_threads(truth, four):
+    """The exported file would change from run to run."""
+    blank, _, _, _ = truth
+    views, images, first = four
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2 if threads == 1 else 1)
+        second = bake(blank, images, views, OPTIONS)
+    finally:
+        torch.set_num_threads(threads)
+    assert (first.atlas == second.atlas).all() and first.report == second.report
+
+
+def test_overlays_keep_their_own_texture(truth, four):
+    """The brows and lashes of a VRoid figure would be painted over."""
+    blank, _, _, _ = truth
+    views, images, _ = four
+    material = blank.mesh.face_part.astype(np.int32)
+    two = replace(
+        blank,
+        mesh=replace(blank.mesh, face_material=material),
+        materials=[Material("skin", 0), Material("lashes", 1, alpha_mode="BLEND")],
+        textures=[blank.textures[0], Texture("lashes", np.zeros((4, 4, 4), np.uint8))],
+    )
+    result = bake(two, images, views, OPTIONS)
+    assert result.avatar.textures[1] is two.textures[1]
+    assert result.report["texels"] < 0.75 * bake(blank, images, views, OPTIONS).report["texels"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda i: i[:3], "3 pictures for 4 cameras"),
+        (lambda i: i[:1, :, :-1], "cannot be a sheet of 2x2"),
+        (lambda i: i[:, :, :200], "the shape must be the same"),
+        (lambda i: i[..., :1], "1 channels"),
+        (lambda i: i[:, :8, :8], "at least 16 pixels"),
+        (lambda i: i[0, 0], "expected a batch"),
+    ],
+)
+def test_wrong_pictures_are_refused_with_the_fix(truth, four, change, message):
+    """A cropped or missing view would be baked somewhere else without a word."""
+    with pytest.raises(AvatarError, match=message):
+        bake(truth[0], change(four[1]), four[0], OPTIONS)
+
+
+def test_masks_alpha_and_broken_pixels(truth, four):
+    """Cut-out pictures are the best input there is; an empty mask must not erase the avatar."""
+    blank, _, _, _ = truth
+    views, images, _ = four
+    mask = guide_maps(blank, views, ["mask"])["mask"]
+    rgba = np.concatenate([images, mask[..., None]], -1)
+    assert bake(blank, rgba, views, OPTIONS).report["views"][0]["iou"] == 1.0
+    one_empty = mask.copy()
+    one_empty[2] = 0
+    result = bake(blank, images, views, OPTIONS, one_empty)
+    assert any("view 3: its mask is empty" in note for note in result.report["notes"])
+    assert result.report["views"][2]["texels"] == 0
+    with pytest.raises(AvatarError, match="masks of all views are empty"):
+        bake(blank, images, views, OPTIONS, mask * 0)
+    broken = images.copy()
+    broken[0, 10, 10] = np.nan
+    assert np.isfinite(bake(blank, broken, views, OPTIONS).atlas).all()
+    with pytest.raises(AvatarError, match="size 1000"):
+        bake(blank, images, views, BakeOptions(1000))
+
+
+def test_other_resolutions_of_the_same_shape_are_fine(truth, four):
+    """An upscaled view would be refused, or baked at the wrong place."""
+    blank, _, _, _ = truth
+    views, images, _ = four
+    large = images.repeat(2, 1).repeat(2, 2)
+    result = bake(blank, large, views, OPTIONS)
+    assert min(_rerender(result.avatar, views, images)) > 30
+    assert result.report["views"][0]["iou"] > 0.98
+
+
+def test_colour_difference_matches_the_published_pairs():
+    """The seam figures in the report would mean nothing. Pairs 1, 7, 17 and 25 of Sharma, Wu and Dalal (2005)."""
+    first = np.array([[50, 2.6772, -79.7751], [50, 0, 0], [50, 2.5, 0], [60.2574, -34.0099, 36.2677]])
+    second = np.array([[50, 0, -82.7485], [50, -1, 2], [50, 0, -2.5], [60.4626, -34.1751, 39.4387]])
+    np.testing.assert_allclose(delta_e2000(first, second), [2.0425, 2.3669, 4.3065, 1.2644], atol=1e-4)
+    np.testing.assert_allclose(srgb_to_lab(np.array([1.0, 1.0, 1.0])), [100, 0, 0], atol=0.01)
+
+
+def test_drawn_outlines_are_not_baked(truth, four):
+    """The dark contour that every drawing has would smear over the sides of the head."""
+    blank, _, texels, _ = truth
+    views, images, _ = four
+    mask = guide_maps(blank, views, ["mask"])["mask"] > 0
+    rim = np.stack([m & ~binary_erosion(m, iterations=2) for m in mask])
+    inked = np.where(rim[..., None], 0.05, images).astype(np.float32)
+    result = bake(blank, inked, views, OPTIONS)
+    assert any("outline of 2 pixels" in note for note in result.report["notes"])
+    dark = (result.atlas.reshape(-1, 3)[texels.pixels.numpy()].max(1) < 0.15).mean()
+    kept = bake(blank, inked, views, replace(OPTIONS, trim_outlines=False))
+    assert dark < 0.002 < (kept.atlas.reshape(-1, 3)[texels.pixels.numpy()].max(1) < 0.15).mean()

@@ -1,0 +1,115 @@
+"""Guide maps: what the sampler is told must be what the bake will see."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from chibi_testing.shapes import figure
+
+from chibi_avatar.avatar.bake import BakeOptions, bake
+from chibi_avatar.avatar.camera import Camera, Views, view_set
+from chibi_avatar.avatar.guides import MAPS, cut_sheet, guide_maps, make_sheet
+from chibi_avatar.avatar.keypoints import pose_frame
+from chibi_avatar.avatar.model import AvatarError
+from chibi_avatar.avatar.texels import texel_gbuffer
+from chibi_avatar.avatar.visibility import see
+
+
+@pytest.fixture(scope="module")
+def avatar():
+    """A checkered figure."""
+    return figure(24)
+
+
+@pytest.fixture(scope="module")
+def maps(avatar):
+    """All maps of four sides at 192 pixels."""
+    return guide_maps(avatar, view_set(avatar, "sides4", 192))
+
+
+def test_every_map_of_every_view(maps):
+    """A map would be missing, or of another size than its sisters, and ControlNet would stop."""
+    assert tuple(maps) == MAPS
+    for name, images in maps.items():
+        assert images.shape == ((4, 192, 192) if name == "mask" else (4, 192, 192, 3)), name
+        assert images.dtype == np.float32 and images.min() >= 0 and images.max() <= 1
+
+
+def test_guide_masks_are_the_bake_masks(avatar, maps):
+    """Texture would be taken from beside the figure: IoU must be exactly 1."""
+    texels = texel_gbuffer(avatar.mesh, 512)
+    for view, mask in zip(see(avatar, texels, view_set(avatar, "sides4", 192).cameras), maps["mask"], strict=True):
+        assert ((mask > 0.5) == view.mask).all()
+
+
+def test_normals_follow_the_controlnet_convention(maps):
+    """Blue is front, red is left, green is top; another order lights the drawing from the wrong side."""
+    normal, mask = maps["normal"][0], maps["mask"][0] > 0
+    rows = np.flatnonzero(mask.any(1))
+    head = rows[0] + 40
+    columns = np.flatnonzero(mask[head])
+    left, right, middle = normal[head, columns[1]], normal[head, columns[-2]], normal[head, 96]
+    assert left[0] > 0.85 and right[0] < 0.15 and middle[2] > 0.95
+    assert normal[rows[0] + 1, 96][1] > 0.8
+    np.testing.assert_allclose(normal[0, 0], (0.5, 0.5, 1.0))
+
+
+def test_depth_is_near_white_and_agrees_between_views(maps):
+    """Limbs would swap front and back, and the four drawings would not fit one body."""
+    depth, mask = maps["depth"][:, :, :, 0], maps["mask"] > 0
+    assert (depth[~mask] == 0).all() and depth[mask].min() > 0.05
+    middle = depth[0, 60, 96]
+    edge = depth[0, 60, np.flatnonzero(mask[0, 60])[0]]
+    assert middle > edge + 0.1
+    np.testing.assert_allclose(depth[0, 40:150, 96], depth[2, 40:150, 96], atol=0.02)
+
+
+def test_line_art_draws_shape_and_paint(maps):
+    """The drawing would lose its outline, its chin, or the painted pattern."""
+    line, mask = maps["line"][0, :, :, 0], maps["mask"][0] > 0
+    assert line[:2].max() == 0 and line.max() > 0.9
+    border = mask & ~(np.roll(mask, 1, 1) & np.roll(mask, -1, 1))
+    assert line[border].mean() > 0.5
+    assert 0.005 < (line > 0.3).mean() < 0.2
+
+
+def test_paint_is_unlit_on_white_and_parts_are_flat(maps, avatar):
+    """img2img would start from baked-in light; a part could not be picked by its colour."""
+    assert (maps["paint"][0, 0, 0] == 1).all()
+    colors = np.unique(maps["parts"][0].reshape(-1, 3), axis=0)
+    assert len(colors) == 3  # background, face, body
+    assert maps["paint"][0][maps["mask"][0] > 0].std(0).max() > 0.05
+
+
+def test_pose_comes_from_the_bones_and_hides_the_face_behind(avatar):
+    """A back view with eyes makes the sampler draw a second face on the back of the head."""
+    front, left, back = (Camera(a, 0, (0, 0.5, 0), 1.1, 200, 200) for a in (0, 90, 180))
+    seen = [np.array(pose_frame(avatar, c)["people"][0]["pose_keypoints_2d"]).reshape(18, 3) for c in (front, left, back)]
+    assert seen[0][[0, 14, 15, 16, 17], 2].all()
+    assert not seen[2][[0, 14, 15], 2].any()
+    assert seen[1][15, 2] and not seen[1][16, 2]
+    assert seen[0][14, 0] < 100 < seen[0][15, 0]  # the right eye is on the left of the picture
+    assert seen[0][14, 1] == pytest.approx(seen[0][15, 1])
+
+
+def test_sheets_come_apart_as_they_were_put_together():
+    """View three would be baked through camera two."""
+    random = np.random.default_rng(0).random((5, 8, 6, 3))
+    sheet = make_sheet(random, 3)
+    assert sheet.shape == (1, 16, 18, 3)
+    np.testing.assert_array_equal(cut_sheet(sheet[0], 5, 3), random)
+
+
+def test_a_sheet_bakes_like_its_views(avatar):
+    """One sampling for all views would not be usable."""
+    views = view_set(avatar, "sides4", 128)
+    paint = guide_maps(avatar, views, ["paint"])["paint"]
+    batch = bake(avatar, paint, views, BakeOptions(512))
+    sheet = bake(avatar, make_sheet(paint, views.columns), Views(views.cameras, views.columns, True), BakeOptions(512))
+    assert (batch.atlas == sheet.atlas).all()
+
+
+def test_an_unknown_map_is_named(avatar):
+    """A script with a typing error would silently miss a map."""
+    with pytest.raises(AvatarError, match="no guide map 'dept'"):
+        guide_maps(avatar, view_set(avatar, "front", 64), ["dept"])

@@ -1,0 +1,65 @@
+"""Keep models.yaml's ``used_by`` and the models table for the README in step with the workflows: python -m
+tools.models_sync
+
+``--table`` prints the table instead. A file that no loader names (a face detector) keeps what was written by hand.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from chibi_avatar.headless.files import write_atomically
+from chibi_avatar.models import manifest
+from chibi_avatar.models.needs import from_nodes, workflow_names
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def used_by() -> dict[str, list[str]]:
+    """Entry id → workflows whose loaders name its file."""
+    from chibi_avatar.headless.workflow import find, load
+
+    found: dict[str, list[str]] = {}
+    for name in workflow_names(ROOT / "workflows"):
+        for need in from_nodes(load(find(name))):
+            if need.entry is not None and name not in found.setdefault(need.entry.id, []):
+                found[need.entry.id].append(name)
+    return found
+
+
+def table() -> str:
+    """The README's table of models."""
+    lines = ["| id | file | size | licence (base) | commercial | used by |", "| --- | --- | --- | --- | --- | --- |"]
+    for entry in manifest.load():
+        size = entry.size or entry.size_about
+        shown = "?" if size is None else f"{'' if entry.size else '~'}{size / 1e6:,.0f} MB"
+        licence = entry.license if entry.license == entry.base_license else f"{entry.license} ({entry.base_license})"
+        lines.append(
+            f"| {entry.id} | `{entry.folder}/{entry.filename}` | {shown} | {licence} | {entry.commercial} |"
+            f" {', '.join(entry.used_by) or '–'} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Update models.yaml, or print the table."""
+    if "--table" in arguments:
+        sys.stdout.write(table())
+        return 0
+    now = used_by()
+    blocks = re.split(r"(?m)^(?=- id: )", manifest.PATH.read_text(encoding="utf-8"))
+    for index, block in enumerate(blocks):
+        match = re.match(r"- id: (\S+)", block)
+        if match and match[1] in now:
+            names = ", ".join(sorted(now[match[1]]))
+            blocks[index] = re.sub(r"(?m)^  used_by: .*$", f"  used_by: [{names}]", block)
+    write_atomically(manifest.PATH, "".join(blocks))
+    manifest.load.cache_clear()
+    manifest.load()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,36 @@
+"""Make ``workflows/quickstart.jpg`` and ``docs/quickstart.png`` from what the quickstart really makes. Run it in the test environment."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from _bootstrap import ROOT, prepare
+
+SENTENCE = "粉色双马尾、穿校服、微笑的女孩"
+
+
+def main() -> None:
+    prepare()
+    from PIL import Image
+
+    from chibi_avatar.quickstart import Request, make
+
+    with tempfile.TemporaryDirectory() as folder:
+        make(Request(SENTENCE, None, None, Path(folder)))
+        with Image.open(Path(folder) / "avatar.png") as opened:
+            avatar = opened.convert("RGB")
+        with Image.open(Path(folder) / "turntable.png") as opened:
+            turntable = opened.convert("RGB")
+    avatar.resize((512, 512), Image.Resampling.LANCZOS).save(ROOT / "workflows" / "quickstart.jpg", quality=88, optimize=True)
+    height = 640
+    pair = [image.resize((image.width * height // image.height, height), Image.Resampling.LANCZOS) for image in (avatar, turntable)]
+    sheet = Image.new("RGB", (sum(image.width for image in pair), height))
+    sheet.paste(pair[0], (0, 0))
+    sheet.paste(pair[1], (pair[0].width, 0))
+    (ROOT / "docs").mkdir(exist_ok=True)
+    sheet.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(ROOT / "docs" / "quickstart.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Development-time programs that write the workflow files: canvas, API twin and thumbnail from one description."""

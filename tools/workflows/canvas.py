@@ -1,0 +1,242 @@
+"""A canvas workflow from a compact description, and its API twin by conversion, so that the two cannot drift apart."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from chibi_avatar import __version__
+from chibi_avatar.headless.convert.widgets import shape_of
+from chibi_avatar.headless.problems import input_specs, is_model_value
+from chibi_avatar.models.manifest import by_filename
+
+COLUMN, GAP = 380, 40
+_TALL = {"LoadImage": 330, "SaveImage": 360, "PreviewImage": 320, "PreviewAny": 180, "Load3D": 420}
+
+
+@dataclass(frozen=True)
+class Out:
+    """Output ``slot`` of the node called ``key``."""
+
+    key: str
+    slot: int
+
+
+@dataclass
+class Item:
+    """One node of a description."""
+
+    key: str
+    type: str
+    title: str
+    inputs: dict[str, Any]
+    group: str
+    id: int
+    depth: int = 0
+
+
+@dataclass
+class Flow:
+    """A workflow being described. Call it to add a node; index what it returns to take an output."""
+
+    name: str
+    object_info: dict[str, Any]
+    note: str
+    items: dict[str, Item] = field(default_factory=dict)
+    group: str = ""
+    app: dict[str, list[Any]] | None = None
+
+    def __call__(self, type_: str, title: str = "", **inputs: Any) -> Handle:
+        """Add a node. Dots in input names are written as two underscores."""
+        if type_ not in self.object_info:
+            raise KeyError(f"{self.name}: this server has no node {type_}")
+        key = f"{type_}{len(self.items)}"
+        values = {name.replace("__", "."): value for name, value in inputs.items()}
+        specs = input_specs(self.object_info[type_])
+        unknown = [name for name in values if name.split(".")[0] not in specs]
+        if unknown:
+            raise KeyError(f"{self.name}: {type_} has no input {', '.join(unknown)}")
+        shown = title or self.object_info[type_].get("display_name") or type_
+        item = Item(key, type_, shown, values, self.group, len(self.items) + 1)
+        sources = [self.items[value.key] for value in values.values() if isinstance(value, Out)]
+        item.depth = max((source.depth + 1 for source in sources), default=0)
+        self.items[key] = item
+        return Handle(key)
+
+    def as_app(self, inputs: Iterable[tuple[Handle, str]], outputs: Iterable[Handle]) -> None:
+        """Let the frontend's App mode show these widgets and outputs as a form."""
+        self.app = {
+            "inputs": [[self.items[handle.key].id, name] for handle, name in inputs],
+            "outputs": [self.items[handle.key].id for handle in outputs],
+        }
+
+
+class Handle:
+    """A node in a description; ``handle[1]`` is its second output."""
+
+    def __init__(self, key: str):
+        self.key = key
+
+    def __getitem__(self, slot: int) -> Out:
+        return Out(self.key, slot)
+
+
+def canvas(flow: Flow) -> dict[str, Any]:
+    """The workflow in canvas format: laid out in columns from left to right, with groups and a note."""
+    links: list[list[Any]] = []
+    nodes = [_node(flow, item, links) for item in flow.items.values()]
+    for link in links:
+        source = nodes[link[1] - 1]["outputs"][link[2]]
+        source["links"] = [*(source["links"] or []), link[0]]
+    _lay_out(flow, nodes)
+    note_id = len(nodes) + 1
+    groups = _groups(flow, nodes)
+    nodes.append(_note(flow.note, note_id))
+    extra: dict[str, Any] = {"ds": {"scale": 0.7, "offset": [560, 120]}}
+    if flow.app is not None:
+        extra["linearData"] = flow.app
+    return {
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"chibi-avatar/{flow.name}")),
+        "revision": 0,
+        "last_node_id": note_id,
+        "last_link_id": len(links),
+        "nodes": nodes,
+        "links": links,
+        "groups": groups,
+        "definitions": {"subgraphs": []},
+        "config": {},
+        "extra": extra,
+        "version": 0.4,
+    }
+
+
+def _node(flow: Flow, item: Item, links: list[list[Any]]) -> dict[str, Any]:
+    info = flow.object_info[item.type]
+    linked = {name: value for name, value in item.inputs.items() if isinstance(value, Out)}
+    values = {name: value for name, value in item.inputs.items() if not isinstance(value, Out)}
+    grown = [{"name": name, "type": "*"} for name in linked if name not in input_specs(info)]
+    shape = shape_of(info, {"type": item.type, "inputs": grown, "widgets_values": values})
+    widgets = {widget.name for widget in shape.widgets if widget.sent}
+    inputs = []
+    for slot, (name, kind) in enumerate(shape.inputs):
+        entry: dict[str, Any] = {"name": name, "type": kind, "link": None}
+        if name in widgets:
+            entry["widget"] = {"name": name}
+        if name in linked:
+            source = flow.items[linked[name].key]
+            output = flow.object_info[source.type]["output"][linked[name].slot]
+            kind = "COMBO" if isinstance(output, list) else output
+            if entry["type"] == "*":
+                entry["type"] = kind
+            entry["link"] = len(links) + 1
+            links.append([len(links) + 1, source.id, linked[name].slot, item.id, slot, kind])
+        inputs.append(entry)
+    widget_values = [widget.value for widget in shape.widgets]
+    if item.type == "LoadImage":
+        widget_values.append("image")
+    outputs = [
+        {"name": name, "type": "COMBO" if isinstance(kind, list) else kind, "links": None}
+        for name, kind in zip(info["output_name"], info["output"], strict=True)
+    ]
+    own = item.type.startswith("Chibi")
+    properties: dict[str, Any] = {
+        "Node name for S&R": item.type,
+        "cnr_id": "chibi-avatar" if own else "comfy-core",
+        "ver": __version__ if own else "0.30.0",
+    }
+    models = [entry for entry in (_model(value) for value in widget_values) if entry]
+    if models:
+        properties["models"] = models
+    return {
+        "id": item.id,
+        "type": item.type,
+        "title": item.title,
+        "pos": [0, 0],
+        "size": [330, _height(item, shape, outputs, info)],
+        "flags": {},
+        "order": item.id - 1,
+        "mode": 0,
+        "inputs": inputs,
+        "outputs": outputs,
+        "properties": properties,
+        "widgets_values": widget_values,
+    }
+
+
+def _model(value: Any) -> dict[str, Any] | None:
+    entry = by_filename(value) if is_model_value(value) else None
+    if entry is None:
+        return None
+    from chibi_avatar.models.download import addresses
+
+    urls = [url for source in entry.sources for url in addresses(source)]
+    found: dict[str, Any] = {"name": value, "url": urls[0] if urls else entry.homepage, "directory": entry.folder}
+    if entry.sha256:
+        found |= {"hash": entry.sha256, "hash_type": "SHA256"}
+    return found
+
+
+def _height(item: Item, shape: Any, outputs: list[Any], info: dict[str, Any]) -> int:
+    specs = input_specs(info)
+    sockets = len(shape.inputs) - sum(1 for w in shape.widgets if w.sent)
+    tall = sum(1 for w in shape.widgets if specs.get(w.name, ("", {}))[1].get("multiline"))
+    height = 46 + 22 * max(sockets, len(outputs)) + 30 * len(shape.widgets) + 70 * tall
+    return max(height, _TALL.get(item.type, 0))
+
+
+def _lay_out(flow: Flow, nodes: list[dict[str, Any]]) -> None:
+    """Groups from left to right; inside a group, columns by depth."""
+    left = 0
+    for group in dict.fromkeys(item.group for item in flow.items.values()):
+        members = [item for item in flow.items.values() if item.group == group]
+        columns: dict[int, int] = {}
+        for index, depth in enumerate(sorted({item.depth for item in members})):
+            columns[depth] = index
+        bottoms: dict[int, int] = {}
+        for item in members:
+            column = columns[item.depth]
+            top = bottoms.get(column, 0)
+            nodes[item.id - 1]["pos"] = [left + column * COLUMN, top]
+            bottoms[column] = top + nodes[item.id - 1]["size"][1] + GAP + 30
+        left += len(columns) * COLUMN + 2 * GAP
+
+
+def _groups(flow: Flow, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    colors = ("#b06634", "#3f789e", "#8a5a8f", "#4f7d4f", "#8a8a3f")
+    found = []
+    for index, group in enumerate(dict.fromkeys(item.group for item in flow.items.values() if item.group)):
+        own = [nodes[item.id - 1] for item in flow.items.values() if item.group == group]
+        x = min(node["pos"][0] for node in own) - 20
+        y = min(node["pos"][1] for node in own) - 80
+        right = max(node["pos"][0] + node["size"][0] for node in own) + 20
+        bottom = max(node["pos"][1] + node["size"][1] for node in own) + 20
+        box = {"title": group, "bounding": [x, y, right - x, bottom - y], "color": colors[index % len(colors)]}
+        found.append({"id": index + 1, **box, "font_size": 24, "flags": {}})
+    return found
+
+
+def _note(text: str, node_id: int) -> dict[str, Any]:
+    return {
+        "id": node_id,
+        "type": "MarkdownNote",
+        "title": "Read me · 说明",
+        "pos": [-500, -50],
+        "size": [440, 520],
+        "flags": {},
+        "order": node_id - 1,
+        "mode": 0,
+        "inputs": [],
+        "outputs": [],
+        "properties": {},
+        "widgets_values": [text],
+        "color": "#432",
+        "bgcolor": "#653",
+    }
+
+
+def dump(value: Any) -> str:
+    """JSON as the workflow files are kept."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
