@@ -59,6 +59,16 @@ function addStyle() {
   if (!document.querySelector(`link[href="${href}"]`)) document.head.append(make("link", { rel: "stylesheet", href }));
 }
 
+/** A padlock, drawn: not every system has the emoji. */
+function lockSign(locked) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("width", "13");
+  svg.setAttribute("aria-hidden", "true");
+  svg.innerHTML = `<path fill="none" stroke="currentColor" stroke-width="1.6" d="M5 7V5a3 3 0 0 1 6 0${locked ? "v2" : ""}"/><rect x="3" y="7" width="10" height="7" rx="1.5" fill="currentColor"/>`;
+  return svg;
+}
+
 class PromptPanel {
   constructor(node) {
     addStyle();
@@ -148,6 +158,7 @@ class PromptPanel {
     this.drawTabs();
     this.drawFields();
     this.drawChips();
+    this.rows.querySelector(".chibi-prompt-palette")?.scrollIntoView({ block: "nearest" });
     if (active && this.root.isConnected) this.root.querySelector(`[data-key="${CSS.escape(active)}"]`)?.focus();
   }
 
@@ -264,9 +275,9 @@ class PromptPanel {
     const locked = this.form.locks.includes(field.path);
     const name = field[this.language];
     const tool = (sign, label, key, pressed, act) => make("button", { type: "button", title: label, ariaLabel: `${label}: ${name}`, "data-key": `${key} ${field.path}`,
-      ...(pressed === null ? {} : { ariaPressed: String(pressed) }), textContent: sign, onclick: act });
+      ...(pressed === null ? {} : { ariaPressed: String(pressed) }), onclick: act }, sign);
     return make("span", { className: "chibi-prompt-tools" },
-      tool(locked ? "🔒" : "🔓", t.lock, "lock", locked, () => this.update(toggleLock(this.form, field.path), true)),
+      tool(lockSign(locked), t.lock, "lock", locked, () => this.update(toggleLock(this.form, field.path), true)),
       tool("⚄", t.roll, "roll", null, () => { if (!locked) this.set(field.path, rollField(field, this.colorsOf(field), value)); }),
       tool("✕", t.unset, "clear", null, () => this.set(field.path, null)));
   }
@@ -431,7 +442,7 @@ app.registerExtension({
         setValue: (value) => (panel.value = value),
         socketless: true,
         hideOnZoom: false,
-        getMinHeight: () => 420,
+        getMinHeight: () => 520,
       });
       panel.widget = widget;
       panel.changed = (value) => widget.callback?.(value);
@@ -440,7 +451,7 @@ app.registerExtension({
         removed?.call(widget);
         panel.remove();
       };
-      return { widget, minWidth: 440, minHeight: 680 };
+      return { widget, minWidth: 440, minHeight: 800 };
     },
   }),
 });

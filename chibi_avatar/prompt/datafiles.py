@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 SCHEMA = 1
+DATA = Path(__file__).parent / "data"
 
 
 class DataError(ValueError):
@@ -18,7 +19,7 @@ class DataError(ValueError):
 def load(name: str) -> dict[str, Any]:
     """The parsed ``data/<name>.json``. Treat as read-only. Raises :class:`DataError` when it is not valid."""
     try:
-        text = resources.files(__package__).joinpath("data", *f"{name}.json".split("/")).read_text(encoding="utf-8")
+        text = (DATA / f"{name}.json").read_text(encoding="utf-8")
         data = json.loads(text)
     except (OSError, json.JSONDecodeError) as error:
         raise DataError(f"chibi_avatar/prompt/data/{name}.json cannot be read: {error}") from error

@@ -103,7 +103,7 @@ class Nouns:
             return
         self.push(noun)
 
-    def skin(self, piece: Piece) -> None:
+    def skin(self, piece: Piece | Noun) -> None:
         words = load("grammar")["tone_words"]
         lex = lexicon()
         name = self.colors[0].name if self.colors else self.shade

@@ -208,6 +208,9 @@ class Reader(Choices, Nouns):
         ):
             self.attach(self.nouns[-1])
             return
+        if self.nouns and self.nouns[-1].path == "skin.color" and self.nouns[-1].bare and follows != "color":
+            self.skin(self.nouns.pop())
+            return
         if self.copula is not None and follows not in ("color", "shade", "and"):
             joined = follows in ("entry", "head", "pattern") and self.copula.path.startswith(("outfit", "hair"))
             if not joined or self.copula.path == "outfit.color" and follows != "entry":

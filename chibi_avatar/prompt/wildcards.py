@@ -119,6 +119,16 @@ def _variant(text: str, start: int, depth: int) -> tuple[Variant, int]:
         i += 1
 
 
+def _joined(joiner: str, pieces: Sequence[str]) -> str:
+    """The chosen options in a row; empty ones at either end leave no joiner behind."""
+    kept = list(pieces)
+    while kept and not kept[0]:
+        kept.pop(0)
+    while kept and not kept[-1]:
+        kept.pop()
+    return joiner.join(kept)
+
+
 class Expander:
     """Expands templates with wildcard lists: ``lists`` maps a name such as ``hair/color`` to its lines."""
 
@@ -201,7 +211,7 @@ class Expander:
             text = self._expand(sequence, seed, f"{here}.{index}", depth + 1)
             if text not in chosen:
                 chosen.append(text)
-        return part.joiner.join(text for text in chosen if text)
+        return _joined(part.joiner, chosen)
 
     def _pool(self, part: Variant) -> list[tuple[float, Sequence_]]:
         """``{2$$__colour__}`` chooses among the wildcard's lines."""
@@ -240,4 +250,4 @@ class Expander:
                         *(list(self._all(sequence, depth + 1)) for _, sequence in combination)
                     ):
                         if len(set(pieces)) == len(pieces):
-                            yield part.joiner.join(piece for piece in pieces if piece)
+                            yield _joined(part.joiner, pieces)

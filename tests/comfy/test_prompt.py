@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.error
+import urllib.request
 
 import pytest
 from chibi_testing import api
@@ -50,7 +51,7 @@ def test_form_preset_variety_and_character_text(server):
 
 def test_a_bad_form_names_itself(server):
     """The error would be a stack trace."""
-    with pytest.raises(Exception, match="form"):
+    with pytest.raises(AssertionError, match="the form is not JSON"):
         run(server, {"form": "[1, 2"})
 
 
@@ -70,33 +71,41 @@ def test_a_crowd_is_a_list(server):
 def test_the_preview_writes_nothing_and_refuses_nonsense(server):
     """Looking at a prompt would change files, or a bad request would crash the server."""
     before = sorted(path.name for path in server.base.rglob("*.json"))
-    reply = api.post(server.url, "/chibi_avatar/prompt/preview", {"description": TEXT, "family": "pony"})
-    assert reply["positive"].startswith("score_9") and reply["tokens"]["exact"]
+    status, reply = api.post(server.url, "/chibi_avatar/prompt/preview", {"description": TEXT, "family": "pony"})
+    assert status == 200 and reply["positive"].startswith("score_9") and reply["tokens"]["exact"]
     assert reply["unknown"][0]["text"] == "wug"
     assert sorted(path.name for path in server.base.rglob("*.json")) == before
     for body in ({"family": "x"}, {"form": "["}, {"preset": "nobody"}, {"character": "{}"}):
-        with pytest.raises(urllib.error.HTTPError) as caught:
-            api.post(server.url, "/chibi_avatar/prompt/preview", body)
-        assert caught.value.code == 400 and json.load(caught.value)["error"]
+        status, reply = api.post(server.url, "/chibi_avatar/prompt/preview", body)
+        assert status == 400 and reply["error"]
+
+
+def refused(server, route: str, body: dict) -> int:
+    request = urllib.request.Request(
+        server.url + route, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return reply.status
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_presets_are_saved_listed_and_cannot_leave_their_folder(server):
     """A preset would be lost, or overwrite a file elsewhere."""
     character = {"chibi_character": 1, "hair": {"style": "bun"}}
-    assert api.post(server.url, "/chibi_avatar/prompt/presets/mine", character) == {"saved": "mine"}
+    assert api.post(server.url, "/chibi_avatar/prompt/presets/mine", character) == (200, {"saved": "mine"})
     listed = api.get(server.url, "/chibi_avatar/prompt/presets")
     assert [item["id"] for item in listed["user"]] == ["mine"] and len(listed["builtin"]) >= 40
     assert listed["user"][0]["character"]["hair"]["style"] == "bun"
     for name in ("..%2F..%2Fevil", "a%2Fb", ".x", "%00"):
-        with pytest.raises(urllib.error.HTTPError) as caught:
-            api.post(server.url, f"/chibi_avatar/prompt/presets/{name}", character)
-        assert caught.value.code in (400, 404, 405)
+        assert refused(server, f"/chibi_avatar/prompt/presets/{name}", character) in (400, 404, 405), name
     assert not list(server.base.rglob("evil*"))
 
 
 def test_a_pasted_prompt_fills_the_form(server):
     """Prompts people already have would be of no use."""
-    reply = api.post(
+    _, reply = api.post(
         server.url,
         "/chibi_avatar/prompt/read",
         {"positive": "masterpiece, 1girl, cat_ears, silver hair", "negative": "lowres, glasses"},

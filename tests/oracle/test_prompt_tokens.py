@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ORACLE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-sys.argv = sys.argv[:1] + ["--cpu"]
+from comfy.cli_args import args
+args.cpu = True
 from comfy.sd1_clip import SDTokenizer
 tokenizer = SDTokenizer()
 def used(text):
