@@ -176,7 +176,9 @@ CARDS = "identities"
 
 
 def _card_folders() -> list[str]:
-    return [os.path.join(root, CARDS) for root in (folder_paths.get_output_directory(), folder_paths.get_input_directory())]
+    return [
+        os.path.join(root, CARDS) for root in (folder_paths.get_output_directory(), folder_paths.get_input_directory())
+    ]
 
 
 def _cards() -> list[str]:
@@ -230,8 +232,18 @@ class ChibiLoadIdentity(io.ComfyNode):
             category=CATEGORY,
             description="Load an identity card from output/identities or input/identities. Refuses a card made with another face recogniser.",
             search_aliases=["load face", "identity card", "load embeds", "载入身份"],
-            inputs=[io.Combo.Input("name", options=_cards(), tooltip="A card saved with Chibi Save Identity. Press R to refresh the list.")],
-            outputs=[ChibiIdentity.Output(display_name="identity", tooltip="The identity, without photos: plus-face adapters need photos.")],
+            inputs=[
+                io.Combo.Input(
+                    "name",
+                    options=_cards(),
+                    tooltip="A card saved with Chibi Save Identity. Press R to refresh the list.",
+                )
+            ],
+            outputs=[
+                ChibiIdentity.Output(
+                    display_name="identity", tooltip="The identity, without photos: plus-face adapters need photos."
+                )
+            ],
         )
 
     @classmethod
@@ -246,7 +258,9 @@ class ChibiLoadIdentity(io.ComfyNode):
             path = os.path.join(folder, name + ".json")
             if folder_paths.is_within_directory(folder, path) and os.path.isfile(path):
                 return path
-        raise IdentityError(f"no identity card {name[:60]!r} in {' or '.join(_card_folders())}: save one with Chibi Save Identity")
+        raise IdentityError(
+            f"no identity card {name[:60]!r} in {' or '.join(_card_folders())}: save one with Chibi Save Identity"
+        )
 
     @classmethod
     def fingerprint_inputs(cls, name: str) -> str:
@@ -279,8 +293,13 @@ class ChibiIdentityScore(io.ComfyNode):
                 ChibiIdentity.Input("identity", tooltip="Whom they should look like."),
             ],
             outputs=[
-                io.Float.Output(display_name="score", tooltip="0 to 1, the mean over the pictures; for sorting variants of one person."),
-                io.String.Output(display_name="report", tooltip="What agrees, picture by picture, and what cannot be measured."),
+                io.Float.Output(
+                    display_name="score",
+                    tooltip="0 to 1, the mean over the pictures; for sorting variants of one person.",
+                ),
+                io.String.Output(
+                    display_name="report", tooltip="What agrees, picture by picture, and what cannot be measured."
+                ),
             ],
         )
 

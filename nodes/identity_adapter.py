@@ -176,7 +176,18 @@ class ChibiApplyIdentity(io.ComfyNode):
             report = f"nothing applied, the model passes through unchanged: {reason}"
             return io.NodeOutput(model, conditioning or [], report, faces, ui=ui.PreviewText(report))
         request = Request(
-            adapter, identity, weight, weight_type, start_at, end_at, ramp, norm_cap, structure, embeds_scaling, lora_strength, compatible
+            adapter,
+            identity,
+            weight,
+            weight_type,
+            start_at,
+            end_at,
+            ramp,
+            norm_cap,
+            structure,
+            embeds_scaling,
+            lora_strength,
+            compatible,
         )
         patched, tagged, report = apply_identity(model, request, clip_vision, mask, pose, conditioning)
         return io.NodeOutput(patched, tagged, report, faces, ui=ui.PreviewText(report))

@@ -15,7 +15,7 @@ from ..chibi_avatar.identity.adapter_file import Adapter
 from ..chibi_avatar.identity.errors import IdentityError
 from ..chibi_avatar.identity.headbox import box_mask, head_box
 from ..chibi_avatar.identity.model import Identity
-from ..chibi_avatar.identity.patch import STEP, TAG, Applied, IdentityPatch, begin_step
+from ..chibi_avatar.identity.patch import STEP, TAG, Applied, IdentityPatch, begin_step, tensors_of
 from ..chibi_avatar.identity.schedules import CHIBI, CHIBI_CAP, CHIBI_RAMP, CHIBI_START, window
 from ..chibi_avatar.identity.tokens import make_layers, make_tokens
 
@@ -45,7 +45,12 @@ class Request:
         """The chibi preset begins late, fades in, and is capped, unless the person set these."""
         if self.kind != CHIBI:
             return self
-        values = {**self.__dict__, "start": max(self.start, CHIBI_START), "ramp": self.ramp or CHIBI_RAMP, "cap": self.cap or CHIBI_CAP}
+        values = {
+            **self.__dict__,
+            "start": max(self.start, CHIBI_START),
+            "ramp": self.ramp or CHIBI_RAMP,
+            "cap": self.cap or CHIBI_CAP,
+        }
         return Request(**values)
 
 
@@ -61,7 +66,11 @@ def check_model(model, adapter: Adapter) -> None:
     weights = model.model.state_dict()
     for block in adapter.unet.blocks:
         kind, at, index = block.key
-        place = f"middle_block.1.transformer_blocks.{index}" if kind == "middle" else f"{kind}_blocks.{at}.1.transformer_blocks.{index}"
+        place = (
+            f"middle_block.1.transformer_blocks.{index}"
+            if kind == "middle"
+            else f"{kind}_blocks.{at}.1.transformer_blocks.{index}"
+        )
         found = weights.get(f"diffusion_model.{place}.attn2.to_k.weight")
         wanted = tuple(adapter.layers[f"{block.number}.to_k_ip.weight"].shape)
         if found is None or tuple(found.shape) != wanted:
@@ -85,7 +94,9 @@ def _clip_encoder(clip_vision, compatible: bool):
         else:
             comfy.model_management.load_model_gpu(clip_vision.patcher)
             size = clip_vision.image_size
-            out = clip_vision.model(pixel_values=torch.zeros(1, 3, size, size, device=clip_vision.load_device), intermediate_output=-2)
+            out = clip_vision.model(
+                pixel_values=torch.zeros(1, 3, size, size, device=clip_vision.load_device), intermediate_output=-2
+            )
             return out[1], out[2]
         out = clip_vision.encode_image(images)
         return out["penultimate_hidden_states"], out["image_embeds"]
@@ -95,7 +106,12 @@ def _clip_encoder(clip_vision, compatible: bool):
 
 def _same(adapter_patch, tensor) -> bool:
     weights = getattr(adapter_patch, "weights", None)
-    return bool(weights) and isinstance(weights[0], torch.Tensor) and weights[0].shape == tensor.shape and torch.equal(weights[0].cpu(), tensor.cpu())
+    return (
+        bool(weights)
+        and isinstance(weights[0], torch.Tensor)
+        and weights[0].shape == tensor.shape
+        and torch.equal(weights[0].cpu(), tensor.cpu())
+    )
 
 
 def add_lora(model, adapter: Adapter, strength: float) -> str:
@@ -109,9 +125,13 @@ def add_lora(model, adapter: Adapter, strength: float) -> str:
     keys = comfy.lora.model_lora_keys_unet(model.model, {})
     loaded = comfy.lora.load_lora(dict(adapter.lora), keys, log_missing=False)
     if not loaded:
-        raise IdentityError(f"the LoRA of {adapter.describe()} fits no layer of this model: choose another lora_name, or none")
+        raise IdentityError(
+            f"the LoRA of {adapter.describe()} fits no layer of this model: choose another lora_name, or none"
+        )
     for target, patch in loaded.items():
-        if any(_same(entry[1], patch.weights[0]) for entry in model.patches.get(target, ()) if hasattr(patch, "weights")):
+        if any(
+            _same(entry[1], patch.weights[0]) for entry in model.patches.get(target, ()) if hasattr(patch, "weights")
+        ):
             return "LoRA already there from a LoRA loader, not applied twice: remove that node to control it here"
         break
     model.add_patches(loaded, strength)
@@ -126,7 +146,9 @@ def _region(mask, pose):
         region = mask[0] if mask.ndim == 3 else mask
         region = region.detach().float().cpu().clamp(0, 1)
         if float(region.max()) <= 0:
-            raise IdentityError("the mask is empty: the identity would act nowhere. Paint where the person is, or disconnect it.")
+            raise IdentityError(
+                "the mask is empty: the identity would act nowhere. Paint where the person is, or disconnect it."
+            )
     if pose is not None:
         frame = pose[0] if isinstance(pose, (list, tuple)) and pose else pose
         if not isinstance(frame, dict):
@@ -144,7 +166,13 @@ def apply_identity(model, request: Request, clip_vision=None, mask=None, pose=No
     adapter = request.adapter
     check_model(model, adapter)
     device = comfy.model_management.get_torch_device()
-    tokens = make_tokens(adapter, request.identity, _clip_encoder(clip_vision, request.compatible), structure=request.structure, device=device)
+    tokens = make_tokens(
+        adapter,
+        request.identity,
+        _clip_encoder(clip_vision, request.compatible),
+        structure=request.structure,
+        device=device,
+    )
     layers = make_layers(
         adapter,
         tokens,
@@ -160,15 +188,17 @@ def apply_identity(model, request: Request, clip_vision=None, mask=None, pose=No
     percent = model.get_model_object("model_sampling").percent_to_sigma
     name = uuid.uuid4().hex
     applied = Applied(
-        name, window(percent, request.start, request.end, request.ramp), name if conditioning else None, _region(mask, pose), request.cap
+        name,
+        window(percent, request.start, request.end, request.ramp),
+        name if conditioning else None,
+        _region(mask, pose),
+        request.cap,
     )
     for key, layer in layers.items():
         _install(patched, key, applied, layer)
     patched.remove_wrappers_with_key(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, KEY)
     patched.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, KEY, _share_step)
-    tagged = [
-        [text, {**values, TAG: (*values.get(TAG, ()), name)}] for text, values in (conditioning or [])
-    ]
+    tagged = [[text, {**values, TAG: (*values.get(TAG, ()), name)}] for text, values in (conditioning or [])]
     kept = sum(kv.keys.nbytes + kv.values.nbytes for kv in layers.values())
     report = (
         f"{adapter.describe()}; {len(layers)} of {len(adapter.unet.blocks)} blocks at weight {request.weight:g} ({request.kind}), "
@@ -191,3 +221,6 @@ def _install(model, key: tuple[str, int, int], applied: Applied, layer) -> None:
     before = replaced.get(key, replaced.get(key[:2]))
     patch = before if isinstance(before, IdentityPatch) else IdentityPatch(optimized_attention, (), before)
     model.set_model_attn2_replace(patch.adding(applied, layer), *key)
+
+
+__all__ = ["STEP", "Request", "add_lora", "apply_identity", "begin_step", "check_model", "tensors_of"]

@@ -42,7 +42,9 @@ def family_of(model) -> str:
     """``sd15`` or ``sdxl`` by the width of the text a model attends to."""
     width = model.model.model_config.unet_config.get("context_dim")
     if width not in (768, 2048):
-        raise IdentityError(f"this model attends to text of width {width}: face adapters exist for SD1.5 (768) and SDXL (2048)")
+        raise IdentityError(
+            f"this model attends to text of width {width}: face adapters exist for SD1.5 (768) and SDXL (2048)"
+        )
     return "sd15" if width == 768 else "sdxl"
 
 
@@ -55,7 +57,9 @@ def preset_file(preset: str, family: str) -> str:
         if file.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0] == name:
             return file
     places = ", ".join(folder_paths.get_folder_paths("ipadapter"))
-    raise IdentityError(f"{name}.bin (or .safetensors) is not in {places}: download it from h94/IP-Adapter-FaceID and put it there")
+    raise IdentityError(
+        f"{name}.bin (or .safetensors) is not in {places}: download it from h94/IP-Adapter-FaceID and put it there"
+    )
 
 
 class ChibiFaceModels(io.ComfyNode):
@@ -74,7 +78,9 @@ class ChibiFaceModels(io.ComfyNode):
                     default="auto",
                     tooltip="clean: free for any use. research: insightface, for FaceID. auto: research where its files are.",
                 ),
-                io.Combo.Input("device", options=["auto", "cpu"], default="auto", tooltip="Where the research models run."),
+                io.Combo.Input(
+                    "device", options=["auto", "cpu"], default="auto", tooltip="Where the research models run."
+                ),
             ],
             outputs=[FaceModels.Output(display_name="face_models", tooltip="For face_models of Chibi Apply Identity.")],
         )
@@ -95,7 +101,12 @@ class ChibiIdentityPreset(io.ComfyNode):
             search_aliases=["unified loader", "ipadapter unified loader", "faceid preset", "身份预设"],
             inputs=[
                 io.Model.Input("model", tooltip="Decides between the SD1.5 and the SDXL file; passes through."),
-                io.Combo.Input("preset", options=list(PRESETS), default="PLUS FACE", tooltip="Kind of adapter. PLUS FACE is free for any use."),
+                io.Combo.Input(
+                    "preset",
+                    options=list(PRESETS),
+                    default="PLUS FACE",
+                    tooltip="Kind of adapter. PLUS FACE is free for any use.",
+                ),
                 io.Float.Input(
                     "lora_strength",
                     default=0.8,
@@ -150,7 +161,15 @@ def replacements() -> list[io.NodeReplace]:
         *optional,
         {"new_id": "face_models", "old_id": "insightface"},
     ]
-    face_widgets = ["weight", "weight_faceidv2", "weight_type", "combine_embeds", "start_at", "end_at", "embeds_scaling"]
+    face_widgets = [
+        "weight",
+        "weight_faceidv2",
+        "weight_type",
+        "combine_embeds",
+        "start_at",
+        "end_at",
+        "embeds_scaling",
+    ]
     face_outputs = [{"old_idx": 0, "new_idx": 0}, {"old_idx": 1, "new_idx": 3}]
     return [
         *(

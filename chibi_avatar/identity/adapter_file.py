@@ -75,7 +75,9 @@ class Adapter:
 
     def describe(self) -> str:
         """One line for reports."""
-        lora = f", LoRA from {self.separate_lora}" if self.separate_lora else ", LoRA inside" if self.lora else ", no LoRA"
+        lora = (
+            f", LoRA from {self.separate_lora}" if self.separate_lora else ", LoRA inside" if self.lora else ", no LoRA"
+        )
         return f"{os.path.basename(self.path)}: {self.variant.name} for {self.unet.name}{lora}"
 
 
@@ -147,7 +149,9 @@ def _choose(path: Path, digest: str, fitting: tuple[str, ...], wanted: str) -> V
     known = KNOWN_FILES.get(digest)
     if wanted != "auto":
         if wanted not in fitting:
-            raise IdentityError(f"{path.name} cannot be a {wanted} adapter: its shapes are those of {' or '.join(fitting)}. Choose that, or auto.")
+            raise IdentityError(
+                f"{path.name} cannot be a {wanted} adapter: its shapes are those of {' or '.join(fitting)}. Choose that, or auto."
+            )
         if known and known != wanted:
             raise IdentityError(f"{path.name} is the published {known} file (by sha256), not {wanted}: choose auto.")
         return VARIANTS[wanted]
@@ -167,7 +171,9 @@ def _unet(path: Path, layers: Mapping[str, Tensor]) -> Layout:
         raise _damaged(path, "layer 1.to_k_ip.weight is missing")
     for name in ("sd15", "sdxl"):
         candidate = layout(name)
-        if first.shape[1] == candidate.text_width and len(candidate.blocks) == sum(key.endswith("to_k_ip.weight") for key in layers):
+        if first.shape[1] == candidate.text_width and len(candidate.blocks) == sum(
+            key.endswith("to_k_ip.weight") for key in layers
+        ):
             for block in candidate.blocks:
                 for part in ("to_k_ip", "to_v_ip"):
                     tensor = layers.get(f"{block.number}.{part}.weight")
@@ -175,7 +181,9 @@ def _unet(path: Path, layers: Mapping[str, Tensor]) -> Layout:
                         raise _damaged(path, f"layer {block.number}.{part}.weight is missing or misshapen")
             return candidate
     count = sum(key.endswith("to_k_ip.weight") for key in layers)
-    raise IdentityError(f"{path.name}: {count} layers of text width {first.shape[1]} fit neither SD1.5 (16 of 768) nor SDXL (70 of 2048)")
+    raise IdentityError(
+        f"{path.name}: {count} layers of text width {first.shape[1]} fit neither SD1.5 (16 of 768) nor SDXL (70 of 2048)"
+    )
 
 
 def lora_keys(unet: Layout, layers: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -219,5 +227,7 @@ def _separate_lora(path: Path, unet: Layout) -> dict[str, Tensor]:
         else:
             tensors = torch.load(str(path), map_location="cpu", weights_only=True)
     except Exception as error:
-        raise IdentityError(f"the LoRA {path.name} in {path.parent} cannot be read: {str(error).splitlines()[0][:120]}. Download it again.") from error
+        raise IdentityError(
+            f"the LoRA {path.name} in {path.parent} cannot be read: {str(error).splitlines()[0][:120]}. Download it again."
+        ) from error
     return lora_keys(unet, tensors) or dict(tensors)

@@ -189,9 +189,8 @@ def _hair_shape(regions: Regions) -> dict[str, Guess]:
     last = int(np.flatnonzero(rows).max()) if rows.any() else 0
     visible = int(np.flatnonzero(seen.sum(1) > 40).max()) if (seen.sum(1) > 40).any() else 0
     if last and visible > 190:
-        for limit, name in ((120, "very_short"), (178, "short"), (222, "medium"), (257, "long")):
-            if last < limit:
-                break
+        steps = ((120, "very_short"), (178, "short"), (222, "medium"), (257, "long"))
+        name = next(name for limit, name in steps if last < limit)
         edge = min(abs(last - bound) for bound in (120, 178, 222))
         found["hair.length"] = Guess(name, round(regions.sureness * (0.45 + min(edge, 24) / 60), 3))
     forehead = np.s_[76:100, 104:152]

@@ -37,9 +37,7 @@ class Layout:
     @property
     def self_and_cross(self) -> dict[int, str]:
         """Number in the file (every even and odd one) to diffusers' attention name, for the LoRA."""
-        return {
-            block.number - 1 + half: f"{block.name}.attn{1 + half}" for block in self.blocks for half in (0, 1)
-        }
+        return {block.number - 1 + half: f"{block.name}.attn{1 + half}" for block in self.blocks for half in (0, 1)}
 
 
 def _layout(name: str, text: int, steps: int, down: list, up: list, mid: tuple[int, int]) -> Layout:

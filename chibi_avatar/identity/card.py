@@ -45,7 +45,9 @@ def save_card(identity: Identity, path: str | os.PathLike[str], name: str = "") 
         "chibi_identity": VERSION,
         "name": name or base.name,
         "profile": identity.profile,
-        "recognisers": {key: {"sha256": item.sha256, "dim": len(item.vector)} for key, item in identity.embeddings.items()},
+        "recognisers": {
+            key: {"sha256": item.sha256, "dim": len(item.vector)} for key, item in identity.embeddings.items()
+        },
         "attributes": {
             path: {"value": guess.value, "confidence": guess.confidence, **({"name": guess.name} if guess.name else {})}
             for path, guess in identity.attributes.items()
@@ -73,15 +75,21 @@ def load_card(path: str | os.PathLike[str], installed: Mapping[str, str] | None 
     numbers, words = base.with_suffix(".safetensors"), base.with_suffix(".json")
     for file in (numbers, words):
         if not file.is_file():
-            raise IdentityError(f"{file.name} is not in {file.parent}: an identity card is a .json and a .safetensors of the same name; copy both")
+            raise IdentityError(
+                f"{file.name} is not in {file.parent}: an identity card is a .json and a .safetensors of the same name; copy both"
+            )
     try:
         body = json.loads(words.read_text(encoding="utf-8"))
         tensors = load(numbers.read_bytes())
         version = int(body["chibi_identity"])
     except Exception as error:
-        raise IdentityError(f"the identity card {base.name} in {base.parent} is damaged ({error}): save it again from photos") from error
+        raise IdentityError(
+            f"the identity card {base.name} in {base.parent} is damaged ({error}): save it again from photos"
+        ) from error
     if version > VERSION:
-        raise IdentityError(f"the identity card {base.name} has version {version}, this pack reads up to {VERSION}: update Chibi Avatar")
+        raise IdentityError(
+            f"the identity card {base.name} has version {version}, this pack reads up to {VERSION}: update Chibi Avatar"
+        )
     embeddings: dict[str, Embedding] = {}
     for key, facts in body.get("recognisers", {}).items():
         expected = (installed or {}).get(key) or (BY_KEY[key].sha256 if key in BY_KEY else facts.get("sha256"))
@@ -93,7 +101,9 @@ def load_card(path: str | os.PathLike[str], installed: Mapping[str, str] | None 
         try:
             vector, raw, each = (tensors[f"{key}.{part}"] for part in _PARTS)
         except KeyError as error:
-            raise IdentityError(f"the identity card {base.name} is damaged: {error} is missing. Save it again from photos.") from error
+            raise IdentityError(
+                f"the identity card {base.name} is damaged: {error} is missing. Save it again from photos."
+            ) from error
         checked(np.atleast_2d(vector), f"card {base.name}'s {key} embedding")
         embeddings[key] = Embedding(key, facts["sha256"], vector, raw, np.atleast_2d(each))
     try:
@@ -104,7 +114,9 @@ def load_card(path: str | os.PathLike[str], installed: Mapping[str, str] | None 
         path: Guess(str(item["value"]), float(item["confidence"]), str(item.get("name", "")))
         for path, item in body.get("attributes", {}).items()
     }
-    return Identity(embeddings, attributes, character, (), (), str(body.get("profile", "clean")), (f"loaded from card {base.name}",))
+    return Identity(
+        embeddings, attributes, character, (), (), str(body.get("profile", "clean")), (f"loaded from card {base.name}",)
+    )
 
 
 def delete_card(path: str | os.PathLike[str]) -> int:

@@ -13,6 +13,8 @@ _TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
 )
 _WHITE = np.array([0.95047, 1.0, 1.08883])
+_LEVELS = np.arange(256) / 255
+_LINEAR = np.where(_LEVELS <= 0.04045, _LEVELS / 12.92, ((_LEVELS + 0.055) / 1.055) ** 2.4)
 
 # Skin tones by individual typology angle (Chardon 1991), in degrees, lightest first: name, lower bound, colour used for drawing.
 SKIN_TONES = (
@@ -27,8 +29,7 @@ SKIN_TONES = (
 
 def to_lab(rgb: np.ndarray) -> np.ndarray:
     """sRGB bytes [..., 3] to CIE Lab [..., 3] float64."""
-    value = np.asarray(rgb, np.float64) / 255
-    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    linear = _LINEAR[np.asarray(rgb, np.uint8)]
     ratio = linear @ _TO_XYZ.T / _WHITE
     f = np.where(ratio > (6 / 29) ** 3, np.cbrt(ratio), ratio / (3 * (6 / 29) ** 2) + 4 / 29)
     return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
@@ -81,7 +82,7 @@ def hair_color_name(lab: np.ndarray) -> tuple[str, float]:
                 (101, "platinum_blonde"),
             ),
         )
-    for limit, name in (
+    wheel = (
         (14, "pink"),
         (45, "red"),
         (76, "orange"),
@@ -91,9 +92,8 @@ def hair_color_name(lab: np.ndarray) -> tuple[str, float]:
         (296, "blue"),
         (336, "purple"),
         (361, "pink"),
-    ):
-        if hue < limit:
-            break
+    )
+    name = next(name for limit, name in wheel if hue < limit)
     if name == "red" and light > 62:
         name = "pink"
     if name == "pink" and light < 38:

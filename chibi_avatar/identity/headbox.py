@@ -51,7 +51,9 @@ def box_mask(box: Sequence[float], size: int = 128, soft: float = 0.06) -> np.nd
     """[size, size] float32 mask of a box given in 0..1, with edges fading over ``soft``. Raises :class:`IdentityError` for a box off the picture."""
     x0, y0, x1, y1 = (float(v) for v in box)
     if not np.isfinite([x0, y0, x1, y1]).all() or x1 <= 0 or y1 <= 0 or x0 >= 1 or y0 >= 1 or x1 <= x0 or y1 <= y0:
-        raise IdentityError(f"the face box ({x0:.2f}, {y0:.2f}, {x1:.2f}, {y1:.2f}) lies outside the picture: check the pose or the mask")
+        raise IdentityError(
+            f"the face box ({x0:.2f}, {y0:.2f}, {x1:.2f}, {y1:.2f}) lies outside the picture: check the pose or the mask"
+        )
     at = (np.arange(size) + 0.5) / size
     across = np.clip((at - x0) / soft + 0.5, 0, 1) * np.clip((x1 - at) / soft + 0.5, 0, 1)
     down = np.clip((at - y0) / soft + 0.5, 0, 1) * np.clip((y1 - at) / soft + 0.5, 0, 1)

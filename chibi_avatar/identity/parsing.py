@@ -39,7 +39,9 @@ def _network() -> nn.Module:
             self.conv2, self.bn2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False), nn.BatchNorm2d(outside)
             self.downsample = None
             if inside != outside or stride != 1:
-                self.downsample = nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+                self.downsample = nn.Sequential(
+                    nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside)
+                )
 
         def forward(self, x: Tensor) -> Tensor:
             y = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
@@ -89,7 +91,9 @@ def _network() -> nn.Module:
         def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
             eighth, sixteenth, last = self.resnet(x)
             whole = self.conv_avg(last.mean((2, 3), keepdim=True))
-            low = self.conv_head32(functional.interpolate(self.arm32(last) + whole, sixteenth.shape[2:], mode="nearest"))
+            low = self.conv_head32(
+                functional.interpolate(self.arm32(last) + whole, sixteenth.shape[2:], mode="nearest")
+            )
             return eighth, self.conv_head16(
                 functional.interpolate(self.arm16(sixteenth) + low, eighth.shape[2:], mode="nearest")
             )
@@ -120,7 +124,9 @@ def _network() -> nn.Module:
 
         def forward(self, x: Tensor) -> Tensor:
             eighth, far = self.cp(x)
-            return functional.interpolate(self.conv_out(self.ffm(eighth, far)), x.shape[2:], mode="bilinear", align_corners=True)
+            return functional.interpolate(
+                self.conv_out(self.ffm(eighth, far)), x.shape[2:], mode="bilinear", align_corners=True
+            )
 
     return BiSeNet().eval()
 
@@ -136,9 +142,13 @@ class FaceParser:
             weights = torch.load(str(path), map_location="cpu", weights_only=True)
             missing, _ = self._net.load_state_dict(weights, strict=False)
         except Exception as error:
-            raise IdentityError(f"{path.name} in {path.parent} is not the BiSeNet face-parsing file ({error}): download it again") from error
+            raise IdentityError(
+                f"{path.name} in {path.parent} is not the BiSeNet face-parsing file ({error}): download it again"
+            ) from error
         if missing:
-            raise IdentityError(f"{path.name} in {path.parent} lacks {len(missing)} layers of the BiSeNet face parser: download it again")
+            raise IdentityError(
+                f"{path.name} in {path.parent} lacks {len(missing)} layers of the BiSeNet face parser: download it again"
+            )
         self._lock = threading.Lock()
 
     def labels(self, crop: np.ndarray) -> np.ndarray:
@@ -166,7 +176,9 @@ class FaceParser:
         if hair.sum() < 250 and (label == HAT).sum() < 400 and valid[:90].mean() > 0.9:
             found["hair.style"] = Guess("bald", 0.6)
         if (label == HAT).sum() > 1200 and "hair.color" in found and hair.sum() < 1500:
-            found["hair.color"] = Guess(found["hair.color"].value, found["hair.color"].confidence * 0.6, found["hair.color"].name)
+            found["hair.color"] = Guess(
+                found["hair.color"].value, found["hair.color"].confidence * 0.6, found["hair.color"].name
+            )
         return found
 
 

@@ -62,7 +62,9 @@ def begin_step(conds: Sequence[Sequence[Mapping[str, Any]] | None], latent: Tens
     return Step(float(timestep.flatten()[0]), chunks, (int(latent.shape[-2]), int(latent.shape[-1])))
 
 
-def _rows(applied: Applied, options: Mapping[str, Any], step: Step | None, batch: int) -> tuple[tuple[int, ...], tuple[float, ...], list]:
+def _rows(
+    applied: Applied, options: Mapping[str, Any], step: Step | None, batch: int
+) -> tuple[tuple[int, ...], tuple[float, ...], list]:
     """For every row of the batch: keys of the positive (0) or negative (1) side, how much, and the chunk it belongs to."""
     sides = options.get("cond_or_uncond") or [0]
     uuids = options.get("uuids") or [None] * len(sides)
@@ -90,13 +92,17 @@ def _rows(applied: Applied, options: Mapping[str, Any], step: Step | None, batch
     )
 
 
-def _mask_rows(mask: Tensor, chunks: Sequence[Chunk | None], size: tuple[int, int], height: int, width: int, like: Tensor) -> Tensor:
+def _mask_rows(
+    mask: Tensor, chunks: Sequence[Chunk | None], size: tuple[int, int], height: int, width: int, like: Tensor
+) -> Tensor:
     """The mask as seen by each row, [B or 1, height * width, 1]; a conditioning with an area sees its part of it."""
     import torch
     from torch.nn import functional
 
     def fit(piece: Tensor) -> Tensor:
-        return functional.interpolate(piece[None, None], (height, width), mode="bilinear", antialias=True).reshape(-1, 1)
+        return functional.interpolate(piece[None, None], (height, width), mode="bilinear", antialias=True).reshape(
+            -1, 1
+        )
 
     made: dict[tuple[int, ...] | None, Tensor] = {}
     for chunk in chunks:
@@ -126,7 +132,9 @@ class IdentityPatch:
         """A new patch with one identity more; this one stays as it is."""
         entries = (*self.entries, (applied, layer))
         scoped = sum(item.scope is not None for item, _ in entries)
-        shared = tuple((replace(item, share=1 / scoped) if item.scope is not None else item, kv) for item, kv in entries)
+        shared = tuple(
+            (replace(item, share=1 / scoped) if item.scope is not None else item, kv) for item, kv in entries
+        )
         return IdentityPatch(self.attention, shared, self.previous)
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
@@ -150,7 +158,12 @@ class IdentityPatch:
         if plan is None:
             picked, amounts, chunks = _rows(applied, options, step, q.shape[0])
             varied = amounts if len(set(amounts)) > 1 else None
-            plan = cache[key] = (_index(picked, q.device), amounts[0] if varied is None else None, _column(varied, q), chunks)
+            plan = cache[key] = (
+                _index(picked, q.device),
+                amounts[0] if varied is None else None,
+                _column(varied, q),
+                chunks,
+            )
         index, amount, column, chunks = plan
         if amount == 0:
             return out

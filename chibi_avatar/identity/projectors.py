@@ -62,7 +62,9 @@ def face_mlp(weights: Weights, embedding: Tensor) -> Tensor:
     return _norm(weights, "norm", _linear(weights, "proj.2", hidden).unflatten(-1, (-1, width)))
 
 
-def face_plus(weights: Weights, embedding: Tensor, clip: Tensor, structure: float = 1.0, shortcut: bool = True) -> Tensor:
+def face_plus(
+    weights: Weights, embedding: Tensor, clip: Tensor, structure: float = 1.0, shortcut: bool = True
+) -> Tensor:
     """FaceID Plus: the face tokens read CLIP features. v2 (``shortcut``) adds what they read, times ``structure``; v1 replaces."""
     tokens = face_mlp(weights, embedding)
     read = _perceive(weights, "perceiver_resampler.", clip, tokens)

@@ -49,7 +49,9 @@ def color_presence(image: np.ndarray, color: str) -> float:
     return float((np.sqrt((away**2).sum(-1)) < NEAR).mean())
 
 
-def compare_attributes(wanted: Mapping[str, Guess], image: np.ndarray, seen: Mapping[str, Guess] | None) -> dict[str, float]:
+def compare_attributes(
+    wanted: Mapping[str, Guess], image: np.ndarray, seen: Mapping[str, Guess] | None
+) -> dict[str, float]:
     """Agreement 0..1 for each attribute that can be compared: with what was read from a face, else with the colours in the picture."""
     result: dict[str, float] = {}
     for path, guess in wanted.items():
@@ -80,13 +82,21 @@ def score_picture(identity: Identity, image: np.ndarray, stack: FaceStack | None
     similarity, verdict = None, "not measurable on this style"
     known = [item for item in (stack.recognisers if stack else ()) if item.recogniser.key in identity.embeddings]
     if face is None:
-        lines.append("likeness: not measurable on this style (the recogniser finds no face; it was trained on photographs)")
+        lines.append(
+            "likeness: not measurable on this style (the recogniser finds no face; it was trained on photographs)"
+        )
     elif not known:
         lines.append("likeness: not measurable (this identity has no embedding of a recogniser that is here)")
     else:
         band = BY_KEY[known[0].recogniser.key]
         similarity = float(normalised(known[0](picture, face)) @ identity.embeddings[band.key].vector)
-        verdict = "same person" if similarity >= band.same else "someone else" if similarity < band.different else "cannot tell"
+        verdict = (
+            "same person"
+            if similarity >= band.same
+            else "someone else"
+            if similarity < band.different
+            else "cannot tell"
+        )
         lines.append(
             f"likeness: {similarity:.2f} with {band.key}: {verdict} (same person from {band.same:.2f}, strangers below {band.different:.2f}; "
             "calibrated on photographs, so a low value on a drawing proves nothing)"

@@ -72,7 +72,9 @@ def make_tokens(
         clip = nobody = None
         if variant.needs_clip and encode is not None:
             if not identity.crops:
-                raise IdentityError("this identity has no face picture (a saved card keeps none): analyse the photos again for this adapter")
+                raise IdentityError(
+                    "this identity has no face picture (a saved card keeps none): analyse the photos again for this adapter"
+                )
             clip, nobody = encode(np.stack(identity.crops)), encode(None)
             clip = tuple(part.to(device, torch.float32).mean(0, keepdim=True) for part in clip)
             nobody = tuple(part.to(device, torch.float32) for part in nobody)
@@ -82,7 +84,13 @@ def make_tokens(
             source = (clip[0], nobody[0]) if variant.name == "plus_face" else (clip[1], torch.zeros_like(clip[1]))
             return Tokens(run(weights, source[0]), run(weights, source[1]))
         embedding = face_vector(adapter, identity)
-        rows = embedding.raw[None] if variant.raw else embedding.each if variant.name == "portrait" else embedding.vector[None]
+        rows = (
+            embedding.raw[None]
+            if variant.raw
+            else embedding.each
+            if variant.name == "portrait"
+            else embedding.vector[None]
+        )
         checked(rows)
         face = torch.from_numpy(np.asarray(rows, np.float32)).to(device)
         empty = torch.zeros_like(face)
@@ -137,7 +145,9 @@ def make_layers(
             keys = both @ adapter.layers[f"{block.number}.to_k_ip.weight"].to(both).T
             values = both @ adapter.layers[f"{block.number}.to_v_ip.weight"].to(both).T
             keys, values, outside = scale_embeds(keys, values, share.weight, scaling)
-            out[block.key] = LayerKV(keys.to(device=device, dtype=dtype), values.to(device=device, dtype=dtype), outside)
+            out[block.key] = LayerKV(
+                keys.to(device=device, dtype=dtype), values.to(device=device, dtype=dtype), outside
+            )
     return out
 
 

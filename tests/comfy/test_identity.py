@@ -98,7 +98,14 @@ def old_graph(portrait: str) -> dict:
 def test_graphs_of_the_reference_pack_are_taken_over(server, portrait):
     """People with hundreds of saved face workflows would have to rebuild each one."""
     offered = api.get(server.url, "/node_replacements")
-    for old in ("IPAdapterFaceID", "IPAdapterUnifiedLoaderFaceID", "IPAdapterInsightFaceLoader", "IPAdapterModelLoader", "IPAdapterEncoder", "IPAdapterEmbeds"):
+    for old in (
+        "IPAdapterFaceID",
+        "IPAdapterUnifiedLoaderFaceID",
+        "IPAdapterInsightFaceLoader",
+        "IPAdapterModelLoader",
+        "IPAdapterEncoder",
+        "IPAdapterEmbeds",
+    ):
         assert offered[old][0]["new_node_id"].startswith("Chibi"), old
     status, reply = api.post(server.url, "/prompt", {"prompt": old_graph(portrait)})
     # Only the checkpoint, which is not there, may be refused: every node and value of the old graph was understood.
@@ -111,7 +118,13 @@ def test_workflows_lack_nothing_but_their_models(server, root, name):
     """The template would open with missing nodes or wrong widget values."""
     prompt = json.loads((root / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
     status, reply = api.post(server.url, "/prompt", {"prompt": prompt})
-    problems = [(node, error["type"], error.get("extra_info", {}).get("input_name")) for node, found in (reply.get("node_errors") or {}).items() for error in found["errors"]]
-    assert status in (200, 400) and all(kind == "value_not_in_list" or kind == "custom_validation_failed" for _, kind, _ in problems), problems
+    problems = [
+        (node, error["type"], error.get("extra_info", {}).get("input_name"))
+        for node, found in (reply.get("node_errors") or {}).items()
+        for error in found["errors"]
+    ]
+    assert status in (200, 400) and all(
+        kind == "value_not_in_list" or kind == "custom_validation_failed" for _, kind, _ in problems
+    ), problems
     files = {field for _, _, field in problems}
     assert files <= {"ckpt_name", "clip_name", "adapter_name", "image", None}, problems

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from chibi_avatar.identity import projectors
 from chibi_testing.identity_files import image_proj, maker
 from diffusers.loaders.unet import UNet2DConditionLoadersMixin
 
-CASES = [(variant, text) for text in (768, 2048) for variant in ("faceid", "portrait", "faceid_plus", "faceid_plus_v2", "plus_face")]
+from chibi_avatar.identity import projectors
+
+CASES = [
+    (variant, text)
+    for text in (768, 2048)
+    for variant in ("faceid", "portrait", "faceid_plus", "faceid_plus_v2", "plus_face")
+]
 CASES += [("portrait_unnorm", 2048), ("instantid", 2048)]
 
 

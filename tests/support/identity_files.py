@@ -17,7 +17,9 @@ def _norm(name: str, width: int, make: Callable[..., torch.Tensor]) -> dict[str,
     return {f"{name}.weight": 1 + make(width), f"{name}.bias": make(width)}
 
 
-def _linear(name: str, outside: int, inside: int, make: Callable[..., torch.Tensor], bias: bool = True) -> dict[str, torch.Tensor]:
+def _linear(
+    name: str, outside: int, inside: int, make: Callable[..., torch.Tensor], bias: bool = True
+) -> dict[str, torch.Tensor]:
     found = {f"{name}.weight": make(outside, inside)}
     if bias:
         found[f"{name}.bias"] = make(outside)
@@ -33,7 +35,13 @@ def face_mlp(text: int, tokens: int, make: Callable[..., torch.Tensor]) -> dict[
 
 
 def perceiver(
-    prefix: str, width: int, features: int, outside: int, make: Callable[..., torch.Tensor], depth: int = 4, inner: int | None = None
+    prefix: str,
+    width: int,
+    features: int,
+    outside: int,
+    make: Callable[..., torch.Tensor],
+    depth: int = 4,
+    inner: int | None = None,
 ) -> dict[str, torch.Tensor]:
     inner = width if inner is None else inner
     found = {**_linear(f"{prefix}proj_in", width, features, make), **_linear(f"{prefix}proj_out", outside, width, make)}
@@ -62,7 +70,9 @@ def image_proj(variant: str, text: int, make: Callable[..., torch.Tensor]) -> di
     return {"latents": make(1, 16, width), **perceiver("", width, features, text, make)}
 
 
-def ip_layers(blocks, text: int, make: Callable[..., torch.Tensor], width: Callable[[object], int] | None = None) -> dict[str, torch.Tensor]:
+def ip_layers(
+    blocks, text: int, make: Callable[..., torch.Tensor], width: Callable[[object], int] | None = None
+) -> dict[str, torch.Tensor]:
     """K and V of every cross-attention block; ``width`` replaces the block's own width."""
     found = {}
     for block in blocks:
@@ -72,7 +82,9 @@ def ip_layers(blocks, text: int, make: Callable[..., torch.Tensor], width: Calla
     return found
 
 
-def lora(blocks, text: int, make: Callable[..., torch.Tensor], rank: int = 128, width: Callable[[object], int] | None = None) -> dict[str, torch.Tensor]:
+def lora(
+    blocks, text: int, make: Callable[..., torch.Tensor], rank: int = 128, width: Callable[[object], int] | None = None
+) -> dict[str, torch.Tensor]:
     """The LoRA of self- and cross-attention as FaceID files carry it."""
     found = {}
     for block in blocks:

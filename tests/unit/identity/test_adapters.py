@@ -7,6 +7,8 @@ import os
 import numpy as np
 import pytest
 import torch
+from chibi_testing import identity_files as files
+
 from chibi_avatar.identity.adapter_file import read_adapter
 from chibi_avatar.identity.blocks import layout
 from chibi_avatar.identity.errors import IdentityError
@@ -17,7 +19,6 @@ from chibi_avatar.identity.patch import TAG, Applied, IdentityPatch, begin_step,
 from chibi_avatar.identity.registry import BY_KEY
 from chibi_avatar.identity.schedules import EMBEDS_SCALING, WEIGHT_TYPES, block_weight, window
 from chibi_avatar.identity.tokens import LayerKV, face_vector, make_layers, make_tokens, scale_embeds
-from chibi_testing import identity_files as files
 
 
 def small_adapter(path, family="sd15", variant="faceid", with_lora=False):
@@ -137,7 +138,13 @@ class Rig:
         for side, uuid in zip(sides, uuids, strict=True):
             conds[side].append({"uuid": uuid, TAG: tags.get(uuid, ()), "area": (areas or {}).get(uuid)})
         step = begin_step(conds, torch.zeros(1, 4, 6, 6), torch.tensor([5.0]))
-        return {"n_heads": 2, "cond_or_uncond": sides, "uuids": uuids, "chibi_identity": step, "activations_shape": [1, 8, 6, 6]}
+        return {
+            "n_heads": 2,
+            "cond_or_uncond": sides,
+            "uuids": uuids,
+            "chibi_identity": step,
+            "activations_shape": [1, 8, 6, 6],
+        }
 
     def run(self, which, sides, uuids, tags=None, q=None, areas=None):
         patch = IdentityPatch(attention, ())
@@ -227,7 +234,9 @@ def test_an_override_sees_every_attention_with_the_whole_options():
 
     rig = Rig()
     options = rig.options([0], ["A"], {})
-    IdentityPatch(watched, ()).adding(rig.applied[0], rig.layers[0])(torch.ones(1, 36, 8), torch.ones(1, 7, 8), torch.ones(1, 7, 8), options)
+    IdentityPatch(watched, ()).adding(rig.applied[0], rig.layers[0])(
+        torch.ones(1, 36, 8), torch.ones(1, 7, 8), torch.ones(1, 7, 8), options
+    )
     assert calls == [options, options]
 
 
@@ -267,7 +276,9 @@ def test_the_window_opens_closes_and_ramps():
     """A late start, which keeps the style, would not be one."""
     sigma = lambda percent: 14.6 * (1 - percent) + 1e-4  # noqa: E731
     plain = window(sigma, 0.2, 0.8)
-    assert plain.factor(sigma(0.1)) == 0 == plain.factor(sigma(0.9)) and plain.factor(sigma(0.2)) == 1 == plain.factor(sigma(0.8))
+    assert plain.factor(sigma(0.1)) == 0 == plain.factor(sigma(0.9)) and plain.factor(sigma(0.2)) == 1 == plain.factor(
+        sigma(0.8)
+    )
     ramp = window(sigma, 0.2, 1.0, 0.4)
     assert ramp.factor(sigma(0.4)) == pytest.approx(0.5, abs=0.02) and ramp.factor(sigma(0.7)) == 1
 
@@ -284,7 +295,9 @@ def test_resident_memory_of_four_sdxl_tokens():
         cond = uncond = torch.zeros(1, 4, 2048)
 
     layers = make_layers(Whole, Tokens, kind="linear", weight=1.0, dtype=torch.float16)
-    kept = sum(layer.keys.untyped_storage().nbytes() + layer.values.untyped_storage().nbytes() for layer in layers.values())
+    kept = sum(
+        layer.keys.untyped_storage().nbytes() + layer.values.untyped_storage().nbytes() for layer in layers.values()
+    )
     assert len(layers) == 70 and kept <= 4e6
 
 
@@ -310,7 +323,14 @@ def test_strangers_among_the_photos_are_left_out(people, strangers):
 def test_head_boxes_follow_the_pose_and_refuse_to_leave_the_picture():
     """The likeness would land on a hand, or on nothing, without a word."""
     points = np.zeros((18, 3))
-    points[[0, 14, 15, 16, 17, 1]] = [(256, 200, 1), (236, 180, 1), (276, 180, 1), (210, 190, 1), (302, 190, 1), (256, 300, 1)]
+    points[[0, 14, 15, 16, 17, 1]] = [
+        (256, 200, 1),
+        (236, 180, 1),
+        (276, 180, 1),
+        (210, 190, 1),
+        (302, 190, 1),
+        (256, 300, 1),
+    ]
     frame = {"people": [{"pose_keypoints_2d": points.ravel().tolist()}], "canvas_width": 512, "canvas_height": 512}
     x0, y0, x1, y1 = head_box(frame)
     assert x0 < 210 / 512 and x1 > 302 / 512 and y0 < 160 / 512 and 0.4 < y1 < 0.62
