@@ -30,7 +30,7 @@ __all__ = ["BakeOptions", "BakeResult", "TexelBuffer", "bake", "texel_gbuffer"]
 SIZES = (512, 1024, 2048, 4096)
 _MATCH_FROM = 1.5 / 255  # views that differ less than this are left as they are
 _THIN = 29  # every so many texels are tested for being visible from anywhere
-_INKED = 0.1  # how much darker (0..1) than the ring inside them edge pixels are when they are a drawn outline
+_INKED = 0.15  # how much darker (0..1) than the ring inside them edge pixels are when they are a drawn outline
 _GRAPHS: dict[str, SurfaceGraph] = {}
 
 
