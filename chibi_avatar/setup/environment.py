@@ -115,7 +115,7 @@ def _install(python: Path, level: str, progress: Progress) -> None:
         elif "Downloading" in line and (match := re.search(r"\((\d+\.\d+ [MG]B)\)", line)):
             progress.update(f"{min(collected, total)}/{total} downloading {match[1]}")
         elif line.startswith("Installing collected packages"):
-            progress.update("unpacking")
+            progress.update("downloaded; unpacking takes a minute or more", important=True)
 
     lock = paths.lock_file(level)
     command = [str(python), "-m", "pip", "install", "--no-deps", "--progress-bar", "off", "-r", str(lock)]

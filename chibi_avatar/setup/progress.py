@@ -20,10 +20,10 @@ class Progress:
         self._write(f"{self.title} ...")
         return self
 
-    def update(self, detail: str) -> None:
-        """Show ``detail``: at once on a terminal, otherwise at most every ``quiet_seconds``."""
+    def update(self, detail: str, important: bool = False) -> None:
+        """Show ``detail``: at once on a terminal or when important, otherwise at most every ``quiet_seconds``."""
         now = time.monotonic()
-        if self._terminal or now - self._shown >= self._quiet_seconds:
+        if self._terminal or important or now - self._shown >= self._quiet_seconds:
             self._shown = now
             self._write(f"{self.title}: {detail} ({now - self._started:.0f} s)")
 
