@@ -6,6 +6,7 @@ tools.models_sync
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from chibi_avatar.headless.files import write_atomically
 from chibi_avatar.models import manifest
 from chibi_avatar.models.needs import from_nodes, workflow_names
+
+from .workflows.canvas import dump, model_facts
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,6 +30,22 @@ def used_by() -> dict[str, list[str]]:
             if need.entry is not None and name not in found.setdefault(need.entry.id, []):
                 found[need.entry.id].append(name)
     return found
+
+
+def stamp() -> None:
+    """Give every loader on every canvas the address, folder and hash that ComfyUI's missing-model window wants."""
+    for path in sorted((ROOT / "workflows").glob("*.json")):
+        text = path.read_text(encoding="utf-8")
+        workflow = json.loads(text)
+        for graph in (workflow, *((workflow.get("definitions") or {}).get("subgraphs") or [])):
+            for node in graph["nodes"]:
+                values = node.get("widgets_values")
+                values = values.values() if isinstance(values, dict) else values or []
+                models = [entry for entry in map(model_facts, values) if entry]
+                if models:
+                    node.setdefault("properties", {})["models"] = models
+        if json.loads(text) != workflow:
+            write_atomically(path, dump(workflow))
 
 
 def table() -> str:
@@ -48,6 +67,7 @@ def main(arguments: list[str]) -> int:
     if "--table" in arguments:
         sys.stdout.write(table())
         return 0
+    stamp()
     now = used_by()
     blocks = re.split(r"(?m)^(?=- id: )", manifest.PATH.read_text(encoding="utf-8"))
     for index, block in enumerate(blocks):

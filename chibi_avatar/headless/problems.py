@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from .errors import NodeProblem
@@ -44,6 +43,8 @@ def nearest(value: Any, options: list[Any], count: int = 3) -> tuple[Any, ...]:
     """The options most like ``value``: by the whole name, then by the file name alone, letters compared without
     case.
     """
+    import difflib
+
     wanted = str(value).lower()
     by_text = {str(option).lower(): option for option in reversed(options)}
     by_name = {text.replace("\\", "/").rsplit("/", 1)[-1]: option for text, option in by_text.items()}

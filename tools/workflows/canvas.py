@@ -147,7 +147,7 @@ def _node(flow: Flow, item: Item, links: list[list[Any]]) -> dict[str, Any]:
         "cnr_id": "chibi-avatar" if own else "comfy-core",
         "ver": __version__ if own else "0.30.0",
     }
-    models = [entry for entry in (_model(value) for value in widget_values) if entry]
+    models = [entry for entry in (model_facts(value) for value in widget_values) if entry]
     if models:
         properties["models"] = models
     return {
@@ -166,7 +166,8 @@ def _node(flow: Flow, item: Item, links: list[list[Any]]) -> dict[str, Any]:
     }
 
 
-def _model(value: Any) -> dict[str, Any] | None:
+def model_facts(value: Any) -> dict[str, Any] | None:
+    """What a template says about a model file (``name``, ``url``, ``directory``, hash), or None for any other value."""
     entry = by_filename(value) if is_model_value(value) else None
     if entry is None:
         return None
