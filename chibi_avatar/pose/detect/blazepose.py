@@ -66,7 +66,7 @@ def detect(
         regions = [Region(width / 2, height / 2, float(max(width, height)))]
     found: list[Found] = []
     for region in regions[: 2 * most]:
-        one = _body(picture, region, folder, device, looks=3 if fallback or boxes else 2)
+        one = _body(picture, region, folder, device, looks=3 if fallback or boxes else 2, least=0.3 if boxes else 0.5)
         if one is None or any(_same_person(one.person.body, other.person.body) for other in found):
             continue
         found.append(one)
@@ -186,13 +186,13 @@ def _region_from(centre: np.ndarray, rim: np.ndarray, scale: float = 1.25) -> Re
     )
 
 
-def _body(picture: np.ndarray, region: Region, folder: Path, device: str, looks: int) -> Found | None:
+def _body(picture: np.ndarray, region: Region, folder: Path, device: str, looks: int, least: float) -> Found | None:
     best: Found | None = None
     for look in range(looks):
         crop, back = _look(picture, region, 256)
         raw, presence, _, heat, _ = network(folder / FILES[1], device)(crop)
         sure = float(presence.ravel()[0])
-        if sure < 0.3:
+        if sure < least:
             return best
         points = raw[0].reshape(39, 5).astype(float)
         points[:, :2] = _refined(points[:, :2], heat[0])
