@@ -143,12 +143,6 @@ _APPLY = [
     {"new_id": "adapter", "old_id": "ipadapter"},
 ]
 _OPTIONAL = {"mask": "attn_mask", "clip_vision": "clip_vision"}
-# Old optional inputs by old node id: ComfyUI's replacement reads every mapped input, connected or not.
-OPTIONAL_INPUTS = {
-    "IPAdapterFaceID": ("attn_mask", "clip_vision", "insightface"),
-    "IPAAdapterFaceIDBatch": ("attn_mask", "clip_vision", "insightface"),
-    "IPAdapterEmbeds": ("attn_mask", "clip_vision"),
-}
 
 
 def replacements() -> list[io.NodeReplace]:
@@ -218,30 +212,46 @@ def replacements() -> list[io.NodeReplace]:
     ]
 
 
-_OLD = frozenset(item.old_node_id for item in replacements())
+def take_over(body: dict[str, Any]) -> dict[str, Any]:
+    """Replace the reference pack's nodes in a posted graph, where that pack is not installed.
 
+    ComfyUI's own replacement step needs every mapped input to be there and loses links between two replaced nodes, so ours comes first.
+    """
+    import nodes
 
-def fill_optional_inputs(body: dict[str, Any]) -> dict[str, Any]:
-    """Give old nodes of a posted graph the optional inputs they were posted without, as empty: the replacement step needs every key."""
     prompt = body.get("prompt")
-    for node in prompt.values() if isinstance(prompt, dict) else ():
-        if isinstance(node, dict) and isinstance(node.get("inputs"), dict):
-            for name in OPTIONAL_INPUTS.get(node.get("class_type", ""), ()):
-                node["inputs"].setdefault(name, None)
-            if node.get("class_type") in _OLD:
-                node.setdefault("_meta", {})
+    if not isinstance(prompt, dict):
+        return body
+    offered = {item.old_node_id: item for item in replacements() if item.old_node_id not in nodes.NODE_CLASS_MAPPINGS}
+    moved: dict[str, dict[int, int]] = {}
+    for number, node in prompt.items():
+        item = offered.get(node.get("class_type")) if isinstance(node, dict) else None
+        if item is None or not isinstance(node.get("inputs"), dict):
+            continue
+        old, node["inputs"] = node["inputs"], {}
+        for entry in item.input_mapping or ():
+            if "set_value" in entry:
+                node["inputs"][entry["new_id"]] = entry["set_value"]
+            elif entry["old_id"] in old:
+                node["inputs"][entry["new_id"]] = old[entry["old_id"]]
+        node["class_type"] = item.new_node_id
+        moved[number] = {entry["old_idx"]: entry["new_idx"] for entry in item.output_mapping or ()}
+    for node in prompt.values() if moved else ():
+        for value in (node.get("inputs") or {}).values() if isinstance(node, dict) else ():
+            if isinstance(value, list) and len(value) == 2 and value[0] in moved:
+                value[1] = moved[value[0]].get(value[1], value[1])
     return body
 
 
 async def on_load() -> None:
-    """Offer the replacements, and make them safe for graphs posted over the API."""
+    """Offer the replacements, and take over graphs posted over the API."""
     api = ComfyAPI()
     for item in replacements():
         await api.node_replacement.register(item)
     from server import PromptServer
 
     if getattr(PromptServer, "instance", None) is not None:
-        PromptServer.instance.add_on_prompt_handler(fill_optional_inputs)
+        PromptServer.instance.add_on_prompt_handler(take_over)
 
 
 NODES: list[type[io.ComfyNode]] = [ChibiFaceModels, ChibiIdentityPreset]
