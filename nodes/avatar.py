@@ -142,7 +142,7 @@ class ChibiAvatarBase(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, preset: str, texture_size: str = "2048", character: Character | str | dict | None = None
+        cls, preset: str = "standard", texture_size: str = "2048", character: Character | str | dict | None = None
     ) -> io.NodeOutput:
         from ..chibi_avatar.avatar.build import build_avatar
 

@@ -281,6 +281,8 @@ def plan(character: Character) -> Plan:
 def _hair(c: Character, masculine: bool, note) -> str:
     kind = c["hair.style"]
     style = kind if kind in HAIR else shape_of("hair.style", kind)
+    if style is None:  # written otherwise, such as "twintails" or "long_hime_cut"
+        style = nearest({name.replace("_", ""): name for name in HAIR}, kind.replace("_", ""))
     if c.evidence("hair.style").source == "default":
         length = c.get("hair.length")
         style = {
