@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -246,8 +247,16 @@ def test_an_unknown_pose_names_the_nearest(root, server, tmp_path):
 @contextlib.contextmanager
 def started_demo(root: Path, out: Path):
     """A demo that has reached its server: the process, and the server's processes."""
+    heard = None
+    if os.name == "posix":  # a test run in the background inherits "ignore Ctrl-C"; a person's terminal does not
+        heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(
-        command("--out", out), cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command("--out", out),
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heard,
     )
     try:
         deadline = time.monotonic() + 60

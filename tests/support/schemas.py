@@ -52,6 +52,8 @@ def breaks(frozen: dict[str, Any], current: dict[str, Any]) -> list[str]:
         for item in old["inputs"]:
             if now[item["name"]]["type"] != item["type"]:
                 problems.append(f"{node}.{item['name']}: type {item['type']} became {now[item['name']]['type']}")
+            if item.get("choices") == ["none"]:
+                continue  # a list of the person's own files, which was empty when it was frozen
             if gone := set(item.get("choices", ())) - set(now[item["name"]].get("choices", ())):
                 problems.append(f"{node}.{item['name']}: choices gone: {sorted(gone)}")
         for item in new["inputs"]:
