@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from ..character import Character, Color
@@ -12,8 +12,8 @@ from . import base
 
 T = TypeVar("T")
 
-WHITE, CREAM, BLACK, NAVY = "#fbfaf7", "#fff4e3", "#3a3640", "#3a4a7c"
-RED, BROWN, GOLD, GREY = "#d9455b", "#7a4b3a", "#f0c35a", "#8d93a3"
+WHITE, NAVY = "#fbfaf7", "#3a4a7c"
+RED, GOLD, GREY = "#d9455b", "#f0c35a", "#8d93a3"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,6 @@ class Outfit:
     lead: tuple[str, ...] = ("top",)
     trim: tuple[str, ...] = ("top",)
     trousers: tuple[str, Cloth] | None = None  # instead of the skirt when the presentation is masculine
-    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 _SNEAKERS = ("sneakers", Cloth("#e86a5c", WHITE))

@@ -97,7 +97,7 @@ class Piece:
         self.grids.append(grid)
         return grid
 
-    def mirrored(self, grids: list[Grid] | None = None, rename: Callable[[str], str] | None = None) -> None:
+    def mirrored(self, grids: list[Grid] | None = None) -> None:
         """Add exact mirror images (x -> -x) of ``grids`` (default: all), with left and right bones swapped."""
         for g in list(self.grids if grids is None else grids):
             points = g.points * np.array([-1.0, 1.0, 1.0])
@@ -106,11 +106,10 @@ class Piece:
                 weights = _mirror_weights(weights)
             elif isinstance(weights, str):
                 weights = swap_side(weights)
-            zone = rename(g.zone) if rename else g.zone
             self.grids.append(
                 Grid(
                     points,
-                    zone,
+                    g.zone,
                     g.size,
                     g.attributes,
                     weights,

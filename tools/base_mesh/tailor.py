@@ -370,7 +370,6 @@ class Tailor:
             "mary_janes": 0.034,
             "boots": 0.105,
             "rain_boots": 0.128,
-            "geta": 0.020,
         }[kind]
         # height, half width, toe, heel
         rows = np.array([(0.0, 0.034, 0.070, -0.040), (0.004, 0.040, 0.078, -0.046), (0.016, 0.0425, 0.081, -0.048), (0.030, 0.0415, 0.076, -0.047),
@@ -385,7 +384,7 @@ class Tailor:
         z = np.where(c > 0, toe[:, None], -heel[:, None]) * np.sign(c) * np.abs(c) ** 0.85
         g = np.stack([x, np.broadcast_to(ys[:, None], x.shape), z], -1)
         g = g[::-1]
-        g = _rolled_flat(g, bottom=True)
+        g = _soled(g)
         turn = np.radians(8)
         rot = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
         place = np.array([0.062, 0.0, -0.002])
@@ -493,10 +492,10 @@ def _capped(g: np.ndarray, size: float = 0.006) -> np.ndarray:
     return _rolled(g[::-1], size)[::-1]
 
 
-def _rolled_flat(g: np.ndarray, bottom: bool) -> np.ndarray:
+def _soled(g: np.ndarray) -> np.ndarray:
     """Close the last row to its middle (soles)."""
     middle = g[-1][:-1].mean(0)
-    return np.concatenate([g, np.broadcast_to(middle, g[-1].shape)[None]]) if bottom else g
+    return np.concatenate([g, np.broadcast_to(middle, g[-1].shape)[None]])
 
 
 def _ring_tube(path: np.ndarray, width: float, depth: float, around: int) -> np.ndarray:
