@@ -1,7 +1,7 @@
 """Keep models.yaml's ``used_by`` and the models table for the README in step with the workflows: python -m
 tools.models_sync
 
-``--table`` prints the table instead. A file that no loader names (a face detector) keeps what was written by hand.
+``--table`` prints the table instead.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chibi_avatar.headless.files import write_atomically
 from chibi_avatar.models import manifest
-from chibi_avatar.models.needs import from_nodes, workflow_names
+from chibi_avatar.models.needs import needed, workflow_names
 
 from .workflows.canvas import dump, model_facts
 
@@ -21,20 +21,18 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def used_by() -> dict[str, list[str]]:
-    """Entry id → workflows whose loaders name its file."""
-    from chibi_avatar.headless.workflow import find, load
-
-    found: dict[str, list[str]] = {}
+    """Entry id → workflows that need its file."""
+    found: dict[str, list[str]] = {entry.id: [] for entry in manifest.load()}
     for name in workflow_names(ROOT / "workflows"):
-        for need in from_nodes(load(find(name))):
-            if need.entry is not None and name not in found.setdefault(need.entry.id, []):
+        for need in needed(name)[0]:
+            if need.entry is not None:
                 found[need.entry.id].append(name)
     return found
 
 
 def stamp() -> None:
     """Give every loader on every canvas the address, folder and hash that ComfyUI's missing-model window wants."""
-    for path in sorted((ROOT / "workflows").glob("*.json")):
+    for path in sorted((*ROOT.glob("workflows/*.json"), *ROOT.glob("subgraphs/*.json"))):
         text = path.read_text(encoding="utf-8")
         workflow = json.loads(text)
         for graph in (workflow, *((workflow.get("definitions") or {}).get("subgraphs") or [])):
@@ -72,7 +70,7 @@ def main(arguments: list[str]) -> int:
     blocks = re.split(r"(?m)^(?=- id: )", manifest.PATH.read_text(encoding="utf-8"))
     for index, block in enumerate(blocks):
         match = re.match(r"- id: (\S+)", block)
-        if match and match[1] in now:
+        if match:
             names = ", ".join(sorted(now[match[1]]))
             blocks[index] = re.sub(r"(?m)^  used_by: .*$", f"  used_by: [{names}]", block)
     write_atomically(manifest.PATH, "".join(blocks))

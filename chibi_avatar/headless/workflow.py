@@ -86,8 +86,8 @@ def checked_format(value: Any, path: str = "workflow") -> dict[str, Any]:
 def find_input(prompt: Prompt, address: str, object_info: dict[str, Any] | None = None) -> tuple[str, str]:
     """``node.input`` → (node id, input name).
 
-    The node is given by its id, its title or its class; a title or class must be the only one of its kind. Raises
-    :class:`InputError` naming what there is.
+    The node is given by its id, its title or its class; a title or class must be the only one of its kind. Of a title
+    in two languages (``Words · 文字``) either half will do. Raises :class:`InputError` naming what there is.
     """
     for cut in range(len(address) - 1, 0, -1):
         if address[cut] != ".":
@@ -123,8 +123,15 @@ def find_input(prompt: Prompt, address: str, object_info: dict[str, Any] | None 
 def _find_nodes(prompt: Prompt, name: str) -> list[str]:
     if name in prompt:
         return [name]
-    for key in (lambda n: title_of(prompt, n), lambda n: prompt[n]["class_type"]):
-        found = [node_id for node_id in prompt if key(node_id).strip().lower() == name.strip().lower()]
+    wanted = name.strip().lower()
+
+    def names(node_id: str) -> tuple[list[str], list[str], list[str]]:
+        title = title_of(prompt, node_id).lower()
+        return [title.strip()], [half.strip() for half in title.split("·")], [prompt[node_id]["class_type"].lower()]
+
+    known = {node_id: names(node_id) for node_id in prompt}
+    for rank in range(3):
+        found = [node_id for node_id, ranked in known.items() if wanted in ranked[rank]]
         if found:
             return found
     return []

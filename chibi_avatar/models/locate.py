@@ -13,6 +13,8 @@ from .manifest import Entry
 # into.
 _ALIASES = {"unet": "diffusion_models", "clip": "text_encoders"}
 _ALSO = {"diffusion_models": ("unet",), "text_encoders": ("clip",), "controlnet": ("t2i_adapter",)}
+# Face models are looked for wherever packs keep them; see the face nodes.
+_FACE_FOLDERS = ("insightface", "chibi_avatar", "facerestore_models", "facedetection", "facexlib")
 
 
 @dataclass(frozen=True)
@@ -84,18 +86,30 @@ def _read_extra(file: Path) -> dict[str, list[Path]]:
 def locate(entry: Entry, where: Folders) -> Path | None:
     """The entry's file, in any of its folders or their sub-folders (a person may have sorted them), or None.
 
-    A file of the right name but the wrong size is not it.
+    A file of the right name but the wrong size is not it. Face models are also found in the pack's own cache, where the
+    nodes look too.
     """
-    for directory in where.of(entry.folder):
+    names = _FACE_FOLDERS if entry.folder == "insightface" else (entry.folder,)
+    directories = [directory for name in names for directory in where.of(name)]
+    for directory in directories:
         exact = directory / entry.filename
         if exact.is_file() and _right_size(exact, entry):
             return exact
-    for directory in where.of(entry.folder):
+    for directory in directories:
         if directory.is_dir():
             for path in sorted(directory.rglob(entry.base_name)):
                 if path.is_file() and _right_size(path, entry):
                     return path
-    return None
+    return _cached(entry) if entry.folder == "insightface" else None
+
+
+def _cached(entry: Entry) -> Path | None:
+    from ..setup import paths
+
+    if entry.sha256 is None:
+        return None
+    kept = paths.cache_root() / "models" / f"{entry.sha256[:12]}-{entry.base_name}"
+    return kept if kept.is_file() else None
 
 
 def _right_size(path: Path, entry: Entry) -> bool:

@@ -9,8 +9,7 @@ from typing import Any
 
 from ..headless.problems import is_model_value
 from ..headless.workflow import find, load
-from .manifest import Entry, by_filename
-from .manifest import load as manifest
+from .manifest import Entry, by_filename, by_id
 
 LOADERS: dict[tuple[str, str], str] = {
     ("CheckpointLoaderSimple", "ckpt_name"): "checkpoints",
@@ -28,6 +27,16 @@ LOADERS: dict[tuple[str, str], str] = {
 }
 
 
+_FACES, _FACES_RESEARCH = ("yunet", "sface"), ("scrfd-10g", "arcface-w600k-r50")
+_POSES = ("blazepose-detector", "blazepose-landmarks", "mediapipe-hands", "mediapipe-face-mesh")
+# Files that a node looks for by itself, without a widget that names them: ids in models.yaml.
+IMPLIED: dict[str, tuple[str, ...]] = {
+    "ChibiFaceAnalyze": _FACES,
+    "ChibiFaceModels": _FACES,
+    "ChibiPoseFromImage": _POSES,
+}
+
+
 @dataclass(frozen=True)
 class Need:
     """A file that a node of a workflow asks for: which folder it belongs in (empty if unknown) and its entry, if there
@@ -42,20 +51,11 @@ class Need:
 
 def needed(workflow: str | Path | dict[str, Any]) -> tuple[list[Need], list[str]]:
     """The model files of a workflow (canvas or API format, given as value, path or built-in name) and those without an
-    entry.
-
-    Entries that list the workflow in ``used_by`` count too: files that no loader names, such as face detectors.
+    entry: what loaders name, and what nodes look for by themselves (face and pose detectors).
     """
-    name = ""
     if not isinstance(workflow, dict):
-        path = find(workflow)
-        name, workflow = path.stem, load(path)
-    needs = {need.filename: need for need in from_nodes(workflow)}
-    known = {need.entry.id for need in needs.values() if need.entry is not None}
-    for entry in manifest():
-        if name and name in entry.used_by and entry.id not in known:
-            needs[entry.filename] = Need(entry.filename, entry.folder, "", entry)
-    found = list(needs.values())
+        workflow = load(find(workflow))
+    found = list({need.filename: need for need in (*from_nodes(workflow), *implied(workflow))}.values())
     return found, [need.filename for need in found if need.entry is None]
 
 
@@ -80,6 +80,25 @@ def from_nodes(workflow: dict[str, Any]) -> list[Need]:
         for key, value in node["inputs"].items():
             if is_model_value(value):
                 needs.append(_need(value, LOADERS.get((node["class_type"], key), ""), node["class_type"]))
+    return needs
+
+
+def implied(workflow: dict[str, Any]) -> list[Need]:
+    """The files that active nodes of a loaded workflow look for by themselves."""
+    if "nodes" in workflow:
+        graphs = [workflow, *((workflow.get("definitions") or {}).get("subgraphs") or [])]
+        active = [node for graph in graphs for node in graph["nodes"] if node.get("mode") not in (2, 4)]
+        nodes = [(str(node.get("type")), node.get("widgets_values")) for node in active]
+    else:
+        nodes = [(node["class_type"], node["inputs"]) for node in workflow.values()]
+    needs = []
+    for kind, values in nodes:
+        ids = IMPLIED.get(kind, ())
+        chosen = values.values() if isinstance(values, dict) else values or []
+        if ids is _FACES and "research" in [value for value in chosen if isinstance(value, str)]:
+            ids = _FACES_RESEARCH
+        entries = [entry for entry in map(by_id, ids) if entry is not None]
+        needs += [Need(entry.filename, entry.folder, kind, entry) for entry in entries]
     return needs
 
 

@@ -99,17 +99,17 @@ class Frontend:
         sent = json.loads(reply.request.post_data)
         body = reply.json()
         assert reply.status == 200 and not body.get("node_errors"), json.dumps(body, ensure_ascii=False)[:4000]
+        return sent["prompt"], self.finished(body["prompt_id"], seconds)
+
+    def finished(self, job_id: str, seconds: float = 120) -> dict[str, Any]:
+        """Wait until a job has succeeded; its history entry."""
         entry: dict[str, Any] = {}
-
-        def finished() -> bool:
-            entry.update(api.get(self.server.url, f"/history/{body['prompt_id']}"))
-            return bool(entry)
-
         for _ in range(int(seconds * 10)):
-            if finished():
+            entry = api.get(self.server.url, f"/history/{job_id}")
+            if entry:
                 break
             self.page.wait_for_timeout(100)
         assert entry, f"the job did not finish in {seconds:.0f} s"
-        job = entry[body["prompt_id"]]
+        job = entry[job_id]
         assert job["status"]["status_str"] == "success", json.dumps(job["status"], ensure_ascii=False)[:4000]
-        return sent["prompt"], job
+        return job

@@ -1,4 +1,6 @@
-"""A canvas workflow from a compact description, and its API twin by conversion, so that the two cannot drift apart."""
+"""A canvas workflow or a subgraph blueprint from a compact description; the API twin comes by conversion, so that the two
+cannot drift apart.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ from chibi_avatar.headless.problems import input_specs, is_model_value
 from chibi_avatar.models.manifest import by_filename
 
 COLUMN, GAP = 380, 40
-_TALL = {"LoadImage": 330, "SaveImage": 360, "PreviewImage": 320, "PreviewAny": 180, "Load3D": 420}
+# Nodes that grow by a picture, a form or a viewer, in pixels.
+_TALL = {
+    "LoadImage": 330, "SaveImage": 360, "PreviewImage": 320, "PreviewAny": 180, "ChibiPromptBuilder": 800,
+    "ChibiPosePreset": 370, "ChibiPoseEditor": 440, "ChibiAvatarExport": 850,
+}  # fmt: skip
+
+
+_BYPASSED = 4
+FROM_OUTSIDE = -10
+"""The id that a subgraph's links give for what comes from outside."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +34,16 @@ class Out:
 
     key: str
     slot: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a blueprint asks for under ``name``: a connection, or a widget that shows ``value`` until somebody changes
+    it.
+    """
+
+    name: str
+    value: Any = None
 
 
 @dataclass
@@ -36,11 +57,16 @@ class Item:
     group: str
     id: int
     depth: int = 0
+    mode: int = 0
 
 
 @dataclass
 class Flow:
-    """A workflow being described. Call it to add a node; index what it returns to take an output."""
+    """A workflow being described. Call it to add a node; index what it returns to take an output.
+
+    ``f.group = "Title"`` puts the nodes that follow into a group. In a blueprint, :meth:`ask` makes what it takes and
+    :meth:`give` what it returns.
+    """
 
     name: str
     object_info: dict[str, Any]
@@ -48,6 +74,8 @@ class Flow:
     items: dict[str, Item] = field(default_factory=dict)
     group: str = ""
     app: dict[str, list[Any]] | None = None
+    asked: dict[str, Asked] = field(default_factory=dict)
+    given: dict[str, Out] = field(default_factory=dict)
 
     def __call__(self, type_: str, title: str = "", **inputs: Any) -> Handle:
         """Add a node. Dots in input names are written as two underscores."""
@@ -65,6 +93,19 @@ class Flow:
         item.depth = max((source.depth + 1 for source in sources), default=0)
         self.items[key] = item
         return Handle(key)
+
+    def bypass(self, *handles: Handle) -> None:
+        """Switch nodes off on the canvas (Ctrl+B switches them on). The API twin has them on."""
+        for handle in handles:
+            self.items[handle.key].mode = _BYPASSED
+
+    def ask(self, name: str, value: Any = None) -> Asked:
+        """An input of this blueprint: give it to a node's input. The same name again is the same input."""
+        return self.asked.setdefault(name, Asked(name, value))
+
+    def give(self, name: str, value: Out) -> None:
+        """An output of this blueprint."""
+        self.given[name] = value
 
     def as_app(self, inputs: Iterable[tuple[Handle, str]], outputs: Iterable[Handle]) -> None:
         """Let the frontend's App mode show these widgets and outputs as a form."""
@@ -86,12 +127,7 @@ class Handle:
 
 def canvas(flow: Flow) -> dict[str, Any]:
     """The workflow in canvas format: laid out in columns from left to right, with groups and a note."""
-    links: list[list[Any]] = []
-    nodes = [_node(flow, item, links) for item in flow.items.values()]
-    for link in links:
-        source = nodes[link[1] - 1]["outputs"][link[2]]
-        source["links"] = [*(source["links"] or []), link[0]]
-    _lay_out(flow, nodes)
+    nodes, links = graph_of(flow)
     note_id = len(nodes) + 1
     groups = _groups(flow, nodes)
     nodes.append(_note(flow.note, note_id))
@@ -99,7 +135,7 @@ def canvas(flow: Flow) -> dict[str, Any]:
     if flow.app is not None:
         extra["linearData"] = flow.app
     return {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"chibi-avatar/{flow.name}")),
+        "id": stable_id(flow.name),
         "revision": 0,
         "last_node_id": note_id,
         "last_link_id": len(links),
@@ -113,10 +149,32 @@ def canvas(flow: Flow) -> dict[str, Any]:
     }
 
 
+def graph_of(flow: Flow) -> tuple[list[dict[str, Any]], list[list[Any]]]:
+    """Nodes with positions, and the links between them."""
+    links: list[list[Any]] = []
+    nodes = [_node(flow, item, links) for item in flow.items.values()]
+    for link in links:
+        if link[1] != FROM_OUTSIDE:
+            source = nodes[link[1] - 1]["outputs"][link[2]]
+            source["links"] = [*(source["links"] or []), link[0]]
+    _lay_out(flow, nodes)
+    return nodes, links
+
+
+def stable_id(name: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"chibi-avatar/{name}"))
+
+
+def type_of(flow: Flow, value: Out) -> str:
+    kind = flow.object_info[flow.items[value.key].type]["output"][value.slot]
+    return "COMBO" if isinstance(kind, list) else kind
+
+
 def _node(flow: Flow, item: Item, links: list[list[Any]]) -> dict[str, Any]:
     info = flow.object_info[item.type]
-    linked = {name: value for name, value in item.inputs.items() if isinstance(value, Out)}
-    values = {name: value for name, value in item.inputs.items() if not isinstance(value, Out)}
+    linked = {name: value for name, value in item.inputs.items() if isinstance(value, (Out, Asked))}
+    values = {name: value for name, value in item.inputs.items() if not isinstance(value, (Out, Asked))}
+    values |= {name: ask.value for name, ask in linked.items() if isinstance(ask, Asked) and ask.value is not None}
     grown = [{"name": name, "type": "*"} for name in linked if name not in input_specs(info)]
     shape = shape_of(info, {"type": item.type, "inputs": grown, "widgets_values": values})
     widgets = {widget.name for widget in shape.widgets if widget.sent}
@@ -126,13 +184,16 @@ def _node(flow: Flow, item: Item, links: list[list[Any]]) -> dict[str, Any]:
         if name in widgets:
             entry["widget"] = {"name": name}
         if name in linked:
-            source = flow.items[linked[name].key]
-            output = flow.object_info[source.type]["output"][linked[name].slot]
-            kind = "COMBO" if isinstance(output, list) else output
+            source = linked[name]
+            if isinstance(source, Out):
+                kind = type_of(flow, source)
+                origin = (flow.items[source.key].id, source.slot)
+            else:
+                origin = (FROM_OUTSIDE, list(flow.asked).index(source.name))
             if entry["type"] == "*":
                 entry["type"] = kind
             entry["link"] = len(links) + 1
-            links.append([len(links) + 1, source.id, linked[name].slot, item.id, slot, kind])
+            links.append([len(links) + 1, *origin, item.id, slot, kind])
         inputs.append(entry)
     widget_values = [widget.value for widget in shape.widgets]
     if item.type == "LoadImage":
@@ -158,7 +219,7 @@ def _node(flow: Flow, item: Item, links: list[list[Any]]) -> dict[str, Any]:
         "size": [330, _height(item, shape, outputs, info)],
         "flags": {},
         "order": item.id - 1,
-        "mode": 0,
+        "mode": item.mode,
         "inputs": inputs,
         "outputs": outputs,
         "properties": properties,

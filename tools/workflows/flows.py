@@ -1,32 +1,76 @@
-"""The workflows of this pack that run on real checkpoints, and those that need none."""
+"""The register of descriptions, and what several of them share.
+
+A new workflow is a function in one of the modules that ``build`` imports (or in a new one, imported there too)::
+
+    @flow(\"\"\"
+    # What it makes · 做什么
+
+    1. What to do first. 2. Then press **Run**.
+
+    先做什么，然后点击**运行**。
+    \"\"\")
+    def my_workflow(f: Flow) -> None:
+        f.group = "Models · 模型"
+        checkpoint = f("CheckpointLoaderSimple", "Checkpoint · 模型", ckpt_name="file.safetensors")
+        f.group = "Picture · 出图"
+        _, encoded = describe(f, checkpoint[1], "sd15")
+        latent = f("EmptyLatentImage", "Size · 尺寸", width=512, height=768, batch_size=1)
+        image = sample(f, checkpoint[0], encoded[0], encoded[1], latent[0], checkpoint[2])
+        f("SaveImage", "Save · 保存", images=image[0], filename_prefix="chibi/mine")
+
+The function's name is the file's name, the text its note. Inputs that are left out get the node's defaults; an input that the
+node does not have is an error. Then, from the checkout:
+
+1. ``python -m tools.workflows.build my_workflow`` writes ``workflows/my_workflow.json`` and its twin in ``workflows/api``;
+2. a line in ``RECIPES`` of ``thumbnails.py`` and ``python -m tools.workflows.thumbnails my_workflow`` make the picture;
+3. model files: an entry in ``models.yaml``, then ``python -m tools.models_sync``;
+4. ``tests/comfy/test_workflows.py`` runs every workflow: name a stand-in there for each model file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .canvas import Flow, Handle, Out
 
 GIRL = "粉色双马尾、穿校服、微笑的女孩，全身"
 FLOWS: dict[str, Callable[[dict[str, Any]], Flow]] = {}
+BLUEPRINTS: dict[str, tuple[Callable[[dict[str, Any]], Flow], tuple[str, ...]]] = {}
+
+Describe = Callable[[Flow], None]
 
 
-def flow(note: str) -> Callable[[Callable[[Flow], None]], Callable[[Flow], None]]:
-    """Register a description under its function's name."""
+def _maker(name: str, note: str, describe: Describe) -> Callable[[dict[str, Any]], Flow]:
+    def make(info: dict[str, Any]) -> Flow:
+        made = Flow(name, info, note.strip())
+        describe(made)
+        return made
 
-    def register(describe: Callable[[Flow], None]) -> Callable[[Flow], None]:
-        def make(info: dict[str, Any]) -> Flow:
-            made = Flow(describe.__name__, info, note.strip())
-            describe(made)
-            return made
+    return make
 
-        FLOWS[describe.__name__] = make
+
+def flow(note: str) -> Callable[[Describe], Describe]:
+    """Register a workflow under its function's name."""
+
+    def register(describe: Describe) -> Describe:
+        FLOWS[describe.__name__] = _maker(describe.__name__, note, describe)
         return describe
 
     return register
 
 
-def _sample(
+def blueprint(name: str, note: str, aliases: Iterable[str]) -> Callable[[Describe], Describe]:
+    """Register a subgraph blueprint: ``name`` is what the node library shows, ``aliases`` is what else finds it."""
+
+    def register(describe: Describe) -> Describe:
+        BLUEPRINTS[name] = (_maker(name, note, describe), tuple(aliases))
+        return describe
+
+    return register
+
+
+def sample(
     f: Flow,
     model: Out,
     positive: Out,
@@ -38,6 +82,7 @@ def _sample(
     cfg: float = 6.0,
     denoise: float = 1.0,
 ) -> Handle:
+    """A sampler and its decoder."""
     sampler = f(
         "KSampler", model=model, positive=positive, negative=negative, latent_image=latent, seed=20261123, steps=steps, cfg=cfg,
         sampler_name="euler_ancestral", scheduler="normal", denoise=denoise,
@@ -45,347 +90,8 @@ def _sample(
     return f("VAEDecode", samples=sampler[0], vae=vae)
 
 
-def _words(f: Flow, clip: Out, family: str, description: str = GIRL) -> tuple[Handle, Handle]:
-    words = f("ChibiPromptBuilder", "Words · 文字", description=description, family=family, seed=0)
+def describe(f: Flow, clip: Out, family: str, description: str = GIRL, **more: Any) -> tuple[Handle, Handle]:
+    """The words and their encoding."""
+    words = f("ChibiPromptBuilder", "Words · 文字", description=description, family=family, seed=0, **more)
     encoded = f("ChibiPromptEncode", "Encode · 编码", clip=clip, positive=words[0], negative=words[1])
     return words, encoded
-
-
-@flow("""
-# Text → chibi picture (SD 1.5) · 文字生成 Q 版图
-
-1. Get the files: `python3 -m chibi_avatar models download --workflow text_to_chibi_sd15`
-2. Write who it is, in Chinese or English, and press **Run**.
-
-Any SD 1.5 checkpoint works. The pose is drawn in chibi proportions, so ControlNet does not stretch the figure.
-
-1. 下载模型：`python3 -m chibi_avatar models download --workflow text_to_chibi_sd15`
-2. 用中文或英文写出角色，点击**运行**。任何 SD 1.5 模型都可以；骨架按 Q 版比例绘制，不会把人物拉长。
-""")
-def text_to_chibi_sd15(f: Flow) -> None:
-    f.group = "Models · 模型"
-    checkpoint = f("CheckpointLoaderSimple", "Checkpoint · 模型", ckpt_name="DreamShaper_8_pruned.safetensors")
-    control = f(
-        "ControlNetLoader", "Pose control · 姿势控制", control_net_name="control_v11p_sd15_openpose_fp16.safetensors"
-    )
-    f.group = "Character · 角色"
-    words, encoded = _words(f, checkpoint[1], "sd15")
-    pose = f("ChibiPosePreset", "Pose · 姿势", pose="waving", width=512, height=768, character=words[2])
-    drawn = f("ChibiPoseDraw", "Skeleton · 骨架", pose=pose[0], profile="sd15")
-    f.group = "Picture · 出图"
-    applied = f(
-        "ControlNetApplyAdvanced", positive=encoded[0], negative=encoded[1], control_net=control[0], image=drawn[0],
-        strength=0.8, start_percent=0.0, end_percent=0.8,
-    )  # fmt: skip
-    latent = f("EmptyLatentImage", "Size · 尺寸", width=512, height=768, batch_size=1)
-    image = _sample(f, checkpoint[0], applied[0], applied[1], latent[0], checkpoint[2], cfg=7.0)
-    f("SaveImage", "Save · 保存", images=image[0], filename_prefix="chibi/text_sd15")
-
-
-@flow("""
-# Text → chibi picture (SDXL, Illustrious, Animagine) · 文字生成 Q 版图
-
-1. `python3 -m chibi_avatar models download --workflow text_to_chibi_sdxl`
-2. Set **family** to the checkpoint's: illustrious, noobai, pony, animagine or sdxl. The tags and their order change
-with it.
-
-1. 下载模型（同上命令）。
-2. **family** 要与所用模型一致（illustrious、noobai、pony、animagine、sdxl），标签写法会随之改变。
-""")
-def text_to_chibi_sdxl(f: Flow) -> None:
-    f.group = "Models · 模型"
-    checkpoint = f("CheckpointLoaderSimple", "Checkpoint · 模型", ckpt_name="animagine-xl-4.0-opt.safetensors")
-    control = f(
-        "ControlNetLoader", "Pose control · 姿势控制", control_net_name="controlnet-union-sdxl-1.0-promax.safetensors"
-    )
-    union = f("SetUnionControlNetType", "As pose · 姿势模式", control_net=control[0], type="openpose")
-    f.group = "Character · 角色"
-    words, encoded = _words(f, checkpoint[1], "animagine")
-    pose = f("ChibiPosePreset", "Pose · 姿势", pose="waving", width=832, height=1216, character=words[2])
-    drawn = f("ChibiPoseDraw", "Skeleton · 骨架", pose=pose[0], profile="xinsir")
-    f.group = "Picture · 出图"
-    applied = f(
-        "ControlNetApplyAdvanced", positive=encoded[0], negative=encoded[1], control_net=union[0], image=drawn[0],
-        strength=0.7, start_percent=0.0, end_percent=0.7,
-    )  # fmt: skip
-    latent = f("EmptyLatentImage", "Size · 尺寸", width=832, height=1216, batch_size=1)
-    image = _sample(f, checkpoint[0], applied[0], applied[1], latent[0], checkpoint[2], cfg=5.0)
-    f("SaveImage", "Save · 保存", images=image[0], filename_prefix="chibi/text_sdxl")
-
-
-@flow("""
-# Turnaround views → texture → VRM (the full way) · 多视图绘制 → 烘焙 → VRM
-
-The 3D base gives depth and line maps of four sides; the checkpoint paints over them, starting from the base's own
-paint, and the four views are baked onto the model. The avatar keeps its rig, expressions and licence fields.
-
-`python3 -m chibi_avatar models download --workflow turnaround_to_vrm`
-
-三维底模给出四个方向的深度与线稿，由模型在底色之上重绘，再烘焙回贴图；骨骼、表情与许可信息保持不变。
-""")
-def turnaround_to_vrm(f: Flow) -> None:
-    f.group = "Models · 模型"
-    checkpoint = f("CheckpointLoaderSimple", "Checkpoint · 模型", ckpt_name="DreamShaper_8_pruned.safetensors")
-    depth = f(
-        "ControlNetLoader", "Depth control · 深度控制", control_net_name="control_v11f1p_sd15_depth_fp16.safetensors"
-    )
-    line = f(
-        "ControlNetLoader",
-        "Line control · 线稿控制",
-        control_net_name="control_v11p_sd15s2_lineart_anime_fp16.safetensors",
-    )
-    f.group = "Character and base · 角色与底模"
-    words, encoded = _words(f, checkpoint[1], "sd15")
-    base = f("ChibiAvatarBase", "Base · 底模", character=words[2], texture_size="1024")
-    guides = f("ChibiAvatarGuides", "Guide maps · 引导图", avatar=base[0], view_set="sides4", size=512, layout="batch")
-    f.group = "Paint the views · 绘制视图"
-    first = f(
-        "ControlNetApplyAdvanced", positive=encoded[0], negative=encoded[1], control_net=depth[0], image=guides[0],
-        strength=0.9, start_percent=0.0, end_percent=0.9,
-    )  # fmt: skip
-    second = f(
-        "ControlNetApplyAdvanced", positive=first[0], negative=first[1], control_net=line[0], image=guides[3],
-        strength=0.8, start_percent=0.0, end_percent=0.8,
-    )  # fmt: skip
-    start = f("VAEEncode", "Start from the paint · 从底色开始", pixels=guides[5], vae=checkpoint[2])
-    views = _sample(f, checkpoint[0], second[0], second[1], start[0], checkpoint[2], cfg=7.0, denoise=0.55)
-    f("SaveImage", "Save views · 保存视图", images=views[0], filename_prefix="chibi/views")
-    f.group = "Bake and export · 烘焙与导出"
-    baked = f("ChibiTextureBake", "Bake · 烘焙", avatar=base[0], images=views[0], views=guides[6], size="1024")
-    f("SaveImage", "Save atlas · 保存贴图", images=baked[1], filename_prefix="chibi/atlas")
-    shown = f("ChibiAvatarRender", "Picture · 预览", avatar=baked[0], view="three_quarter", width=768, height=768)
-    f("SaveImage", "Save picture · 保存预览", images=shown[0], filename_prefix="chibi/turnaround")
-    f("ChibiAvatarExport", "Export · 导出", avatar=baked[0], filename_prefix="chibi/turnaround")
-
-
-@flow("""
-# Restyle your own VRM (VRoid and others) · 为自己的 VRM 换画风
-
-Put your .vrm into ComfyUI's input folder, pick it in **Your avatar**, and tick *i_am_the_author* only if you are. Its
-own texture is the start; the checkpoint repaints the four sides in chibi style.
-
-把 .vrm 放进 ComfyUI 的 input 文件夹并在**你的模型**中选择；只有确为作者本人时才勾选 i_am_the_author。
-""")
-def restyle_vrm(f: Flow) -> None:
-    f.group = "Models · 模型"
-    checkpoint = f("CheckpointLoaderSimple", "Checkpoint · 模型", ckpt_name="DreamShaper_8_pruned.safetensors")
-    depth = f(
-        "ControlNetLoader", "Depth control · 深度控制", control_net_name="control_v11f1p_sd15_depth_fp16.safetensors"
-    )
-    f.group = "Your avatar · 你的模型"
-    loaded = f("ChibiAvatarLoad", "Your avatar · 你的模型", file="none")
-    guides = f(
-        "ChibiAvatarGuides", "Guide maps · 引导图", avatar=loaded[0], view_set="sides4", size=512, layout="batch"
-    )
-    _, encoded = _words(f, checkpoint[1], "sd15", "Q版, 手办质感, 柔和光线, 全身")
-    f.group = "Paint and bake · 绘制与烘焙"
-    applied = f(
-        "ControlNetApplyAdvanced", positive=encoded[0], negative=encoded[1], control_net=depth[0], image=guides[0],
-        strength=0.9, start_percent=0.0, end_percent=0.9,
-    )  # fmt: skip
-    start = f("VAEEncode", "Start from its paint · 从原贴图开始", pixels=guides[5], vae=checkpoint[2])
-    views = _sample(f, checkpoint[0], applied[0], applied[1], start[0], checkpoint[2], cfg=7.0, denoise=0.45)
-    baked = f("ChibiTextureBake", "Bake · 烘焙", avatar=loaded[0], images=views[0], views=guides[6], size="1024")
-    shown = f("ChibiAvatarRender", "Picture · 预览", avatar=baked[0], view="three_quarter", width=768, height=768)
-    f("SaveImage", "Save picture · 保存预览", images=shown[0], filename_prefix="chibi/restyled")
-    f("ChibiAvatarExport", "Export · 导出", avatar=baked[0], filename_prefix="chibi/restyled")
-
-
-@flow("""
-# Train a chibi LoRA from your own avatar · 用自己的角色训练 LoRA
-
-Six views of the avatar, rendered by the pack, teach the checkpoint this one character (core's training nodes). For a
-real LoRA raise
-*steps* to 500–1500. The file lands in ComfyUI's output folder under `loras`.
-
-用本包渲染的六个视图教模型认识这一个角色（使用 ComfyUI 自带的训练节点）。正式训练请把 steps 调到 500–1500；结果在 output/loras。
-""")
-def chibi_lora_training(f: Flow) -> None:
-    f.group = "Character · 角色"
-    checkpoint = f("CheckpointLoaderSimple", "Checkpoint · 模型", ckpt_name="DreamShaper_8_pruned.safetensors")
-    words = f("ChibiPromptBuilder", "Words · 文字", description=GIRL, family="sd15", seed=0)
-    base = f("ChibiAvatarBase", "Base · 底模", character=words[2], texture_size="1024")
-    pictures = f(
-        "ChibiAvatarRender", "Six pictures · 六张图", avatar=base[0], view="turntable", width=512, height=512, frames=6
-    )
-    f.group = "Train · 训练"
-    caption = f(
-        "CLIPTextEncode", "Caption · 描述", clip=checkpoint[1], text="chibi_oc, chibi, 1girl, simple background"
-    )
-    latents = f("VAEEncode", pixels=pictures[0], vae=checkpoint[2])
-    trained = f(
-        "TrainLoraNode", "Train · 训练", model=checkpoint[0], latents=latents[0], positive=caption[0], batch_size=1,
-        grad_accumulation_steps=1, steps=100, learning_rate=0.0003, rank=8, seed=1,
-    )  # fmt: skip
-    f("SaveLoRA", "Save LoRA · 保存", lora=trained[0], prefix="loras/chibi_oc", steps=trained[2])
-    f("SaveImage", "Save pictures · 保存训练图", images=pictures[0], filename_prefix="chibi/lora_data")
-
-
-@flow("""
-# A crowd of background characters · 一群路人
-
-Four different people from four sentences, no model needed. For a hundred, use a table:
-`python3 -m chibi_avatar batch people.csv --workflow quickstart --map who=Words.description`
-
-四句话生成四个不同的人，不需要任何模型。要一百个，请用表格批量运行（命令同上）。
-""")
-def crowd(f: Flow) -> None:
-    people = (
-        "a boy with short black hair and glasses in a red hoodie",
-        "银色长发、穿洛丽塔裙的女孩",
-        "an old man with a white beard in a brown coat",
-        "橙色短发、猫耳、穿运动服的女孩",
-    )
-    pictures = []
-    for number, who in enumerate(people, 1):
-        f.group = f"Person {number} · 第 {number} 人"
-        words = f("ChibiPromptBuilder", "Words · 文字", description=who, family="sd15", seed=number)
-        base = f("ChibiAvatarBase", "Base · 底模", character=words[2], texture_size="1024")
-        backdrop, name = (("soft", "waving"), ("mint", "standing"), ("sky", "hands_on_hips"), ("lilac", "jumping"))[
-            number - 1
-        ]
-        pose = f("ChibiPosePreset", "Pose · 姿势", pose=name, character=words[2])
-        look = {"width": 512, "height": 640, "background": backdrop}
-        pictures.append(f("ChibiAvatarRender", "Picture · 图", avatar=base[0], pose=pose[0], **look))
-    f.group = "Together · 合影"
-    batch = f("BatchImagesNode", "Together · 合并", **{f"images__image{n}": p[0] for n, p in enumerate(pictures)})
-    single = f("RebatchImages", "One by one · 拆分", images=batch[0], batch_size=1)
-    grid = f("ImageGrid", "Sheet · 排版", images=single[0], columns=4, cell_width=512, cell_height=640, padding=0)
-    f("SaveImage", "Save · 保存", images=grid[0], filename_prefix="chibi/crowd")
-
-
-def _edit_models(f: Flow, style: str) -> tuple[Out, Out, Out]:
-    f.group = "Models (about 31 GB) · 模型"
-    model = f("UNETLoader", unet_name="qwen_image_edit_2509_fp8_e4m3fn.safetensors", weight_dtype="default")
-    clip = f("CLIPLoader", clip_name="qwen_2.5_vl_7b_fp8_scaled.safetensors", type="qwen_image", device="default")
-    vae = f("VAELoader", vae_name="qwen_image_vae.safetensors")
-    fast = f(
-        "LoraLoaderModelOnly", "Four steps · 四步加速", model=model[0],
-        lora_name="Qwen-Image-Edit-2509-Lightning-4steps-V1.0-bf16.safetensors", strength_model=1.0,
-    )  # fmt: skip
-    styled = f("LoraLoaderModelOnly", "Style · 画风", model=fast[0], lora_name=style, strength_model=1.0)
-    shifted = f("ModelSamplingAuraFlow", model=styled[0], shift=3.0)
-    normed = f("CFGNorm", model=shifted[0], strength=1.0)
-    return normed[0], clip[0], vae[0]
-
-
-def _edit(f: Flow, model: Out, clip: Out, vae: Out, image: Out, prompt: str, title: str) -> tuple[Handle, Handle]:
-    words = f("TextEncodeQwenImageEditPlus", title, clip=clip, prompt=prompt, vae=vae, image1=image)
-    nothing = f("TextEncodeQwenImageEditPlus", "Negative · 负面", clip=clip, prompt="", vae=vae, image1=image)
-    latent = f("VAEEncode", pixels=image, vae=vae)
-    sampler = f(
-        "KSampler", model=model, positive=words[0], negative=nothing[0], latent_image=latent[0], seed=20261123, steps=4, cfg=1.0,
-        sampler_name="euler", scheduler="simple", denoise=1.0,
-    )  # fmt: skip
-    return words, f("VAEDecode", samples=sampler[0], vae=vae)
-
-
-@flow("""
-# Selfie → 3D chibi (edit model) · 自拍转三维 Q 版
-
-The likeness that holds best today, with Qwen-Image-Edit and a 3D-chibi LoRA on core nodes. **About 31 GB of files and a large GPU**;
-this workflow is loaded, compared and validated by the tests, never executed by them.
-
-`python3 -m chibi_avatar models check --workflow selfie_to_chibi_edit`
-
-目前最像本人的做法：Qwen-Image-Edit 加 3D Q 版 LoRA，只用 ComfyUI 自带节点。**约 31 GB 文件，需要大显存**；测试只校验，不实际运行。
-""")
-def selfie_to_chibi_edit(f: Flow) -> None:
-    model, clip, vae = _edit_models(f, "qwen_3d_chibi_lora_v1_000000820.safetensors")
-    f.group = "Selfie · 自拍"
-    photo = f("LoadImage", "Selfie · 自拍", image="example.png")
-    sized = f("ImageScaleToTotalPixels", image=photo[0], upscale_method="lanczos", megapixels=1.0)
-    f.group = "Picture · 出图"
-    words, image = _edit(f, model, clip, vae, sized[0], "Convert this image into 3D Chibi Style", "What to do · 指令")
-    saved = f("SaveImage", "Save · 保存", images=image[0], filename_prefix="chibi/edit")
-    f.as_app([(photo, "image"), (words, "prompt")], [saved])
-
-
-@flow("""
-# Selfie → turnaround views (edit model) · 自拍转三视图
-
-Front, left and back of the same chibi, as reference sheets for modelling. **About 31 GB of files and a large GPU**; validated by the
-tests, never executed by them.
-
-同一 Q 版角色的正面、左侧与背面，可作建模参考。**约 31 GB 文件，需要大显存**；测试只校验，不实际运行。
-""")
-def turnaround_edit(f: Flow) -> None:
-    model, clip, vae = _edit_models(f, "Qwen-Edit-2509-Multiple-angles.safetensors")
-    f.group = "Chibi picture · Q 版图"
-    photo = f("LoadImage", "Chibi picture · Q 版图", image="example.png")
-    sized = f("ImageScaleToTotalPixels", image=photo[0], upscale_method="lanczos", megapixels=1.0)
-    f.group = "Views · 视图"
-    views = [
-        _edit(f, model, clip, vae, sized[0], prompt, title)[1]
-        for title, prompt in (
-            ("Left · 左侧", "Rotate the camera 90 degrees to the left, full body, plain background"),
-            ("Back · 背面", "Rotate the camera 180 degrees, show the back, full body, plain background"),
-        )
-    ]
-    f.group = "Together · 合并"
-    batch = f("BatchImagesNode", images__image0=sized[0], images__image1=views[0][0], images__image2=views[1][0])
-    saved = f("SaveImage", "Save · 保存", images=batch[0], filename_prefix="chibi/edit_views")
-    f.as_app([(photo, "image")], [saved])
-
-
-@flow("""
-# Pose a chibi by hand (SD 1.5) · 手动摆姿势
-
-1. `python3 -m chibi_avatar models download --workflow pose_controlnet_sd15`
-2. Drag the joints in **Pose editor**: the lock keeps chibi proportions. Or choose a preset there.
-3. **Run**. The skeleton is drawn at the exact size of the picture, so the ControlNet sees it unchanged.
-
-在**姿势编辑器**里拖动关节（锁定时保持头身比），或选一个预设姿势，然后运行。骨架按出图尺寸绘制，不会被缩放。
-""")
-def pose_controlnet_sd15(f: Flow) -> None:
-    f.group = "Models · 模型"
-    checkpoint = f("CheckpointLoaderSimple", "Checkpoint · 模型", ckpt_name="DreamShaper_8_pruned.safetensors")
-    control = f(
-        "ControlNetLoader", "Pose control · 姿势控制", control_net_name="control_v11p_sd15_openpose_fp16.safetensors"
-    )
-    f.group = "Pose · 姿势"
-    words, encoded = _words(f, checkpoint[1], "sd15")
-    pose = f("ChibiPoseEditor", "Pose editor · 姿势编辑器")
-    shaped = f("ChibiPoseRetarget", "Proportions · 头身比", pose=pose[0], character=words[2])
-    latent = f("EmptyLatentImage", "Size · 尺寸", width=768, height=768, batch_size=1)
-    drawn = f("ChibiPoseDraw", "Skeleton · 骨架", pose=shaped[0], profile="sd15", latent=latent[0])
-    f.group = "Picture · 出图"
-    applied = f(
-        "ControlNetApplyAdvanced", positive=encoded[0], negative=encoded[1], control_net=control[0], image=drawn[0],
-        strength=0.85, start_percent=0.0, end_percent=0.8,
-    )  # fmt: skip
-    image = _sample(f, checkpoint[0], applied[0], applied[1], latent[0], checkpoint[2], cfg=7.0)
-    f("SaveImage", "Save · 保存", images=image[0], filename_prefix="chibi/pose_sd15")
-
-
-@flow("""
-# The pose of a photo, in chibi proportions (SDXL Union) · 用照片的姿势画 Q 版
-
-1. `python3 -m chibi_avatar models download --workflow pose_controlnet_sdxl_union`
-2. Choose a photo. The body, hands and face are found on your own machine; nothing is uploaded.
-3. **Proportions** shortens the body and enlarges the head; **xinsir** draws the thick sticks that Union was trained on.
-
-选择一张照片，姿势在本机识别，不会上传；**头身比**节点把骨架变成 Q 版，**xinsir** 画法与 Union 的训练一致。
-""")
-def pose_controlnet_sdxl_union(f: Flow) -> None:
-    f.group = "Models · 模型"
-    checkpoint = f("CheckpointLoaderSimple", "Checkpoint · 模型", ckpt_name="animagine-xl-4.0-opt.safetensors")
-    control = f(
-        "ControlNetLoader", "Pose control · 姿势控制", control_net_name="controlnet-union-sdxl-1.0-promax.safetensors"
-    )
-    union = f("SetUnionControlNetType", "As pose · 姿势模式", control_net=control[0], type="openpose")
-    f.group = "Pose · 姿势"
-    words, encoded = _words(f, checkpoint[1], "animagine")
-    photo = f("LoadImage", "Photo · 照片", image="example.png")
-    found = f("ChibiPoseFromImage", "Find the pose · 识别姿势", image=photo[0])
-    shaped = f("ChibiPoseRetarget", "Proportions · 头身比", pose=found[0], character=words[2])
-    latent = f("EmptyLatentImage", "Size · 尺寸", width=1024, height=1024, batch_size=1)
-    drawn = f("ChibiPoseDraw", "Skeleton · 骨架", pose=shaped[0], profile="xinsir", latent=latent[0])
-    f("PreviewImage", "What was found · 识别结果", images=found[1])
-    f.group = "Picture · 出图"
-    applied = f(
-        "ControlNetApplyAdvanced", positive=encoded[0], negative=encoded[1], control_net=union[0], image=drawn[0],
-        strength=0.7, start_percent=0.0, end_percent=0.7,
-    )  # fmt: skip
-    image = _sample(f, checkpoint[0], applied[0], applied[1], latent[0], checkpoint[2], cfg=5.0)
-    f("SaveImage", "Save · 保存", images=image[0], filename_prefix="chibi/pose_sdxl")

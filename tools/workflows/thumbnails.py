@@ -1,17 +1,20 @@
-"""Write workflows/NAME.jpg from pictures of this pack's own avatars: python -m tools.workflows.thumbnails SERVER_URL
+"""Write workflows/NAME.jpg from pictures of this pack's own avatars: python -m tools.workflows.thumbnails [NAME…]
 
 A thumbnail shows what a workflow is for: what goes in on the left, what comes out on the right. No checkpoint is
-needed.
+needed. ``--server URL`` uses a running ComfyUI with this pack, else one is started.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from chibi_avatar.headless import SyncClient
+from chibi_avatar.setup.server import running
 
 from .build import WORKFLOWS
 from .flows import GIRL
@@ -88,23 +91,38 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "pose_controlnet_sdxl_union": ("skeleton", "boy-picture"),
     "selfie_to_chibi_sd15": ("photo", "girl-picture"),
     "selfie_to_chibi_sdxl": ("photo", "boy-picture"),
+    "selfie_to_chibi_faceid": ("photo", "girl-picture", "boy-picture"),
+    "crowd": ("person-0", "person-1", "person-2", "person-3"),
 }
+"""Workflow → the pictures on its thumbnail, from left to right (see :func:`parts`)."""
 
 
 def main(arguments: list[str]) -> int:
-    """Draw every thumbnail."""
-    from PIL import Image
-
-    with tempfile.TemporaryDirectory() as scratch, SyncClient(arguments[0]) as client:
+    """Draw the thumbnails of the named workflows, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*RECIPES, []], help=f"of {', '.join(RECIPES)}")
+    parser.add_argument("--server", metavar="URL", help="a running ComfyUI with this pack (default: start one)")
+    asked = parser.parse_args(arguments)
+    names = asked.names or list(RECIPES)
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory())
+        client = stack.enter_context(SyncClient(asked.server or stack.enter_context(running()).url))
         made = parts(client, Path(scratch))
         made["photo"] = _silhouette()
-        for name, recipe in RECIPES.items():
-            compose([made[part] for part in recipe]).save(WORKFLOWS / f"{name}.jpg", quality=86, optimize=True)
-        (crowd,) = client.run("crowd", out_dir=scratch, replace=True).files
-        picture = Image.open(crowd.path).convert("RGB")
-        cells = [picture.crop((x, 0, x + 512, 640)) for x in range(0, picture.width, 512)]
-        compose(cells).save(WORKFLOWS / "crowd.jpg", quality=86, optimize=True)
+        if "crowd" in names:
+            made |= _people(client, Path(scratch))
+        for name in names:
+            compose([made[part] for part in RECIPES[name]]).save(WORKFLOWS / f"{name}.jpg", quality=86, optimize=True)
     return 0
+
+
+def _people(client: SyncClient, folder: Path) -> dict[str, Any]:
+    from PIL import Image
+
+    (crowd,) = client.run("crowd", out_dir=folder, replace=True).files
+    picture = Image.open(crowd.path).convert("RGB")
+    cells = [picture.crop((x, 0, x + 512, 640)) for x in range(0, picture.width, 512)]
+    return {f"person-{number}": cell for number, cell in enumerate(cells)}
 
 
 def _silhouette() -> Any:
