@@ -17,7 +17,7 @@ OUTER = 0.0033  # line width as a fraction of the picture height
 INNER = 0.0021
 _STEP = 0.007  # jump in depth that makes a line, as a fraction of the view's height
 _FULL = 0.05  # and the jump at which an inner line has its full weight
-_SHORTEST = 0.012  # inner lines shorter than this fraction of the height are dirt
+_SHORTEST = 0.022  # inner lines shorter than this fraction of the height are dirt
 
 
 def ink(color: torch.Tensor) -> torch.Tensor:

@@ -258,7 +258,10 @@ def plan(character: Character) -> Plan:
         pieces.append(name)
         cloth[name] = _colored(default, c.get(f"{slot}.color"), c.get(f"{slot}.color2"), c.get(f"{slot}.pattern"))
     if any(p.startswith("hat_") for p in pieces):
-        pieces = [p for p in pieces if p not in ("ahoge", "halo", "headphones", "hair_ornament_bow")]
+        ears = [p for p in pieces if p.startswith("animal_ears")]
+        if ears:
+            notes.append("animal ears: they do not fit under a hat and are left off")
+        pieces = [p for p in pieces if p not in ("ahoge", "halo", "headphones", "hair_ornament_bow", *ears)]
         for high, low in (
             ("hair_spiky", "hair_short"),
             ("hair_bun", "hair_long_straight"),

@@ -184,7 +184,7 @@ def build_body(level: int) -> Piece:
 
     side.append(piece.add(_palm(n), "hand", "leftHand", attributes=_along(_palm(n), 0), wrap=True, cover="hand"))
     thumb = spline([(0.270, 0.524, 0.006), (0.284, 0.523, 0.030), (0.303, 0.522, 0.043), (0.314, 0.522, 0.047)], n(6))
-    r = keyed([(0, 0.016), (0.5, 0.0155), (0.8, 0.0125), (0.94, 0.007), (1, 0.0005)], np.linspace(0, 1, n(6)))
+    r = keyed([(0, 0.017), (0.5, 0.017), (0.8, 0.0145), (0.94, 0.008), (1, 0.0005)], np.linspace(0, 1, n(6)))
     tb = tube(thumb, r, r * 0.95, up=(0, -1, 0), around=n(7))
     side.append(piece.add(tb, "hand", "leftHand", attributes=_along(tb, 0), wrap=True, cover="hand"))
 
@@ -205,8 +205,8 @@ def _palm(n) -> np.ndarray:
     path = path[np.round(s * (len(s) - 1)).astype(int)] * 0 + np.stack(
         [np.interp(s, np.linspace(0, 1, len(s)), path[:, i]) for i in range(3)], -1
     )
-    wide = keyed([(0, 0.024), (0.22, 0.032), (0.5, 0.039), (0.75, 0.034), (0.92, 0.019), (1, 0.0005)], s)
-    thick = keyed([(0, 0.023), (0.25, 0.023), (0.55, 0.022), (0.8, 0.018), (0.93, 0.011), (1, 0.0004)], s)
+    wide = keyed([(0, 0.024), (0.22, 0.034), (0.5, 0.042), (0.75, 0.037), (0.92, 0.021), (1, 0.0005)], s)
+    thick = keyed([(0, 0.023), (0.25, 0.026), (0.55, 0.028), (0.8, 0.024), (0.93, 0.014), (1, 0.0004)], s)
     return tube(path, wide, thick, up=(0, 1, 0), around=n(10))
 
 

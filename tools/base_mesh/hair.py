@@ -63,7 +63,7 @@ class Builder:
         )  # 0 in a groove .. 1 on a lock's middle, symmetric
         hem_y = hem_y - tips * (lobe**1.3) * smoothstep(0.80, 0.55, hem_y)
         rows = self.n(15, 8)
-        v = np.linspace(0, 1, rows + 1) ** 1.12
+        v = np.linspace(0, 1, rows + 1) ** 1.30  # closer at the crown, where the outline turns fastest
         V = v[:, None]
         T = np.broadcast_to(t[None], (rows + 1, t.size))
         limit = np.maximum(hem_y, 0.10)  # the skin follows the skull down to here, then hair hangs
@@ -152,8 +152,8 @@ class Builder:
             path,
             width,
             thick,
-            profile=((0, 0.30), (0.3, 0.90), (0.62, 1.0), (0.86, 0.60), (1, 0.02)),
-            stations=11,
+            profile=((0, 0.30), (0.3, 0.90), (0.60, 1.0), (0.80, 0.76), (0.92, 0.42), (1, 0.02)),
+            stations=12,
             seed=round(root) * 0.37,
         )
 
@@ -206,12 +206,13 @@ class Builder:
         pair: bool = True,
         joints: int = 4,
         profile: Sequence[tuple[float, float]] = (
-            (0, 0.03),
-            (0.03, 0.36),
-            (0.14, 0.76),
-            (0.4, 1.0),
-            (0.7, 0.86),
-            (0.9, 0.45),
+            (0, 0.30),
+            (0.09, 0.34),
+            (0.16, 0.50),
+            (0.28, 0.86),
+            (0.46, 1.0),
+            (0.72, 0.84),
+            (0.9, 0.44),
             (1, 0.03),
         ),
         strands: int = 3,

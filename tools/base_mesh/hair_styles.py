@@ -14,7 +14,7 @@ from .loft import Piece
 
 def bob(b: Builder) -> None:
     b.shell([(0, 0.84), (40, 0.80), (56, 0.52), (70, 0.09), (95, 0.03), (180, 0.02)], [(0, 0.06), (60, 0.085), (110, 0.115), (180, 0.12)],
-            locks=14, back=0.035, tips=0.05, flare=0.012, curl=0.06)  # fmt: skip
+            locks=14, back=0.035, tips=0.075, flare=0.012, curl=0.06)  # fmt: skip
     b.side_lock(0.10, deg=62, inward=0.02)
 
 
@@ -29,17 +29,18 @@ def hime(b: Builder) -> None:
 
 
 def _long(b: Builder, y: float, tips: float = 0.06) -> None:
-    """A smooth shell over the skull and a curtain of wide locks down the back, on three chains."""
-    _skull(b, 0.06)
-    for i, (deg, w, drop) in enumerate([(84, 0.24, 0.10), (112, 0.28, 0.03), (139, 0.29, 0.0), (166, 0.29, -0.02)]):
-        a = b.on_skull([(deg * 0.80, 0.95, 0.010), (deg * 0.94, 0.78, 0.085), (deg, 0.55, 0.105), (deg, 0.30, 0.100)])
+    """A round shell over the skull and, from under its hem, a curtain of wide locks down the back, on four chains a side."""
+    b.shell([(0, 0.845), (40, 0.80), (58, 0.54), (72, 0.20), (100, 0.13), (180, 0.08)], [(0, 0.06), (60, 0.085), (110, 0.118), (180, 0.120)],
+            locks=13, groove=0.018, back=0.035, tips=0.10, curl=0.045)  # fmt: skip
+    for i, (deg, w, drop) in enumerate([(83, 0.25, 0.14), (110, 0.30, 0.03), (139, 0.31, 0.05), (167, 0.31, -0.03)]):
+        a = b.on_skull([(deg * 0.97, 0.66, 0.015), (deg, 0.46, 0.075), (deg, 0.24, 0.092)])
         e = a[-1]
-        out = np.array([np.sin(np.radians(deg)), 0, np.cos(np.radians(deg))])
         low = y + drop
-        path = np.r_[a, [e * [0.95, 1, 0.97] + [0, -0.30, 0], e * [0.92, 1, 0.93] + [0, (low - e[1]) * 0.62, 0],
-                         np.array([e[0] * 0.86, low - tips * (i % 2), e[2] * 0.93])]]  # fmt: skip
-        b.tail(path, w * 1.10, 0.085, f"hair_{i}", joints=2, strands=0, kind="lens", out=out,
-               profile=((0, 0.25), (0.12, 0.72), (0.3, 1.0), (0.8, 0.92), (0.94, 0.55), (1, 0.03)))  # fmt: skip
+        path = np.r_[a, [e * [0.97, 1, 0.97] + [0, -0.26, 0], e * [0.95, 1, 0.95] + [0, (low - e[1]) * 0.66, 0],
+                         np.array([e[0] * 0.93, low - tips * (i % 2), e[2] * 1.02])]]  # fmt: skip
+        out = np.array([np.sin(np.radians(deg)), 0, np.cos(np.radians(deg))])
+        b.tail(path, w * 1.10, 0.080, f"hair_{i}", joints=2, strands=0, kind="lens", out=out,
+               profile=((0, 0.50), (0.15, 0.85), (0.35, 1.0), (0.76, 0.94), (0.92, 0.55), (1, 0.03)))  # fmt: skip
 
 
 def _skull(
@@ -54,16 +55,17 @@ def twin_tails(b: Builder) -> None:
     _skull(b, 0.10)
     path = np.array(
         [
-            (0.46, 0.82, -0.10),
-            (0.66, 0.86, -0.12),
-            (0.82, 0.66, -0.13),
-            (0.86, 0.30, -0.11),
-            (0.78, -0.08, -0.06),
-            (0.70, -0.36, 0.0),
+            (0.44, 0.76, -0.10),
+            (0.60, 0.87, -0.12),
+            (0.77, 0.84, -0.13),
+            (0.89, 0.60, -0.13),
+            (0.90, 0.24, -0.11),
+            (0.82, -0.10, -0.06),
+            (0.76, -0.38, 0.01),
         ]
     )
-    b.tail(path, 0.34, 0.16, "tail")
-    b.tie((0.535, 0.855, -0.11), 0.105, (0.9, 0.35, -0.1))
+    b.tail(path, 0.36, 0.175, "tail")
+    b.tie((0.575, 0.858, -0.118), 0.088, (0.80, 0.60, -0.08))
     b.side_lock(0.16, width=0.105, deg=62)
 
 
@@ -81,16 +83,18 @@ def ponytail(b: Builder) -> None:
     _skull(b, 0.13, side=0.34)
     path = np.array(
         [
-            (0.0, 0.92, -0.34),
-            (0.0, 1.10, -0.52),
-            (0.0, 1.00, -0.78),
-            (0.0, 0.58, -0.92),
-            (0.0, 0.12, -0.82),
-            (0.0, -0.24, -0.66),
+            (0.0, 0.86, -0.36),
+            (0.0, 1.02, -0.52),
+            (0.0, 1.06, -0.70),
+            (0.0, 0.88, -0.88),
+            (0.0, 0.46, -0.92),
+            (0.0, 0.06, -0.80),
+            (0.0, -0.26, -0.70),
         ]
     )
-    b.tail(path, 0.46, 0.21, "tail", pair=False, out=np.array([0.0, 0.0, -1.0]))
-    b.tie((0.0, 1.00, -0.420), 0.120, (0, 0.75, -0.6), pair=False)
+    # outward of a path that climbs, turns over and hangs: the one direction that is never along it
+    b.tail(path, 0.44, 0.20, "tail", pair=False, out=np.array([0.0, 0.87, -0.50]))
+    b.tie((0.0, 0.995, -0.490), 0.105, (0, 0.72, -0.70), pair=False)
     b.side_lock(0.12, width=0.11, deg=63)
 
 
@@ -131,31 +135,29 @@ def short(b: Builder) -> None:
 def spiky(b: Builder) -> None:
     b.shell([(0, 0.86), (38, 0.83), (54, 0.66), (70, 0.38), (90, 0.32), (120, 0.22), (180, 0.10)],
             [(0, 0.08), (60, 0.08), (110, 0.09), (180, 0.08)], locks=13, groove=0.024, tips=0.05, back=0.02)  # fmt: skip
-    rows = [(0.955, ((26, 0.30), (88, 0.30), (150, 0.30)), 0.95, 0.34), (0.835, ((52, 0.30), (100, 0.33), (142, 0.34), (178, 0.30)), 0.55, 0.33),
-            (0.640, ((74, 0.24), (106, 0.31), (138, 0.33), (168, 0.30)), 0.10, 0.30), (0.430, ((92, 0.22), (120, 0.27), (150, 0.29), (176, 0.24)), -0.42, 0.27)]  # fmt: skip
-    for y, spikes, up, length in rows:
-        for deg, wide in spikes:
-            a = np.radians(deg)
-            root = b.on_skull([(deg, y, 0.0)])[0]
-            out = np.array([np.sin(a), up, np.cos(a) - 0.42])
-            out /= np.linalg.norm(out)
-            lift = np.array([0.0, 0.10, -0.03])
-            path = np.stack(
-                [
-                    root - out * 0.06,
-                    root + out * length * 0.40,
-                    root + out * length * 0.75 + lift * 0.35,
-                    root + out * length + lift,
-                ]
-            )
-            g = b.lock(path, wide, wide * 0.46, out=np.array([np.sin(a) * 0.5, 0.9, np.cos(a) * 0.5]),
-                       profile=((0, 1.0), (0.35, 0.92), (0.7, 0.52), (0.9, 0.18), (1, 0.02)), stations=8, seed=deg * 0.1)  # fmt: skip
+    # few big spikes that all sweep up and back, no two of one length; (degrees, root height, width, length, up)
+    spikes = [(0, 0.960, 0.34, 0.36, 2.60), (36, 0.930, 0.33, 0.45, 1.90), (68, 0.820, 0.31, 0.34, 0.85), (92, 0.900, 0.34, 0.48, 1.25),
+              (88, 0.630, 0.29, 0.36, 0.35), (118, 0.760, 0.34, 0.38, 0.85), (150, 0.900, 0.36, 0.46, 1.55), (110, 0.500, 0.29, 0.32, 0.00),
+              (140, 0.640, 0.35, 0.42, 0.75), (178, 0.760, 0.36, 0.42, 1.10), (100, 0.330, 0.24, 0.24, -0.60), (130, 0.380, 0.30, 0.32, -0.70),
+              (160, 0.480, 0.33, 0.36, -0.80), (178, 0.260, 0.28, 0.26, -1.60)]  # fmt: skip
+    for deg, y, wide, length, up in spikes:
+        a = np.radians(deg)
+        root = b.on_skull([(deg, y, 0.0)])[0]
+        out = np.array([np.sin(a), up, np.cos(a) - 0.42])
+        out /= np.linalg.norm(out)
+        lift = np.array([0.0, 0.10 * np.sign(up + 0.05), -0.05])
+        path = np.stack(
+            [root - out * 0.07, root + out * length * 0.42 - lift * 0.15, root + out * length * 0.78 + lift * 0.30, root + out * length + lift]
+        )  # fmt: skip
+        g = b.lock(path, wide, wide * 0.40, out=np.array([np.sin(a) * 0.5, 0.9, np.cos(a) * 0.5]),
+                   profile=((0, 1.0), (0.35, 0.95), (0.7, 0.58), (0.9, 0.20), (1, 0.02)), stations=8, seed=deg * 0.1)  # fmt: skip
+        if deg:
             b.piece.mirrored([g])
 
 
 def wolf_cut(b: Builder) -> None:
     b.shell([(0, 0.85), (38, 0.80), (56, 0.56), (70, 0.26), (95, 0.22), (180, 0.16)], [(0, 0.07), (60, 0.09), (110, 0.125), (180, 0.125)],
-            locks=13, groove=0.030, tips=0.09, back=0.035, flare=0.03)  # fmt: skip
+            locks=13, groove=0.030, tips=0.05, back=0.035, flare=0.03)  # fmt: skip
     for i, (deg, y, w) in enumerate([(84, 0.02, 0.19), (112, -0.10, 0.20), (142, -0.16, 0.21), (170, -0.18, 0.20)]):
         a = b.on_skull([(deg, 0.42, 0.07), (deg, 0.20, 0.075)])
         e = a[-1]
@@ -229,12 +231,12 @@ SHOWS_EARS = ("short", "spiky")
 
 def full(b: Builder) -> None:
     for root, tip, y, w in [
-        (0, 0, 0.600, 0.215),
-        (17, 19, 0.615, 0.215),
-        (33, 37, 0.600, 0.205),
-        (48, 54, 0.565, 0.18),
+        (0, 0, 0.585, 0.235),
+        (15, 16, 0.640, 0.170),
+        (29, 33, 0.590, 0.235),
+        (47, 54, 0.530, 0.20),
     ]:
-        g = b.bang(root, tip, y, w, lift=0.008 * (root == 0))
+        g = b.bang(root, tip, y, w, lift=0.010 * (w > 0.2))
         if root:
             b.piece.mirrored([g])
 

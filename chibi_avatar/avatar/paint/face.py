@@ -192,9 +192,9 @@ def _eye(
 
 
 def _dot_eye(c: _Canvas, area, side: int, iris: np.ndarray, lash: np.ndarray) -> None:
-    u = (c.x[area] - side * EYE_X) / 0.060
-    v = (c.y[area] - EYE_Y + 0.02) / 0.088
-    aa = c.pixel / 0.06
+    u = (c.x[area] - side * EYE_X) / 0.078
+    v = (c.y[area] - EYE_Y + 0.01) / 0.112
+    aa = c.pixel / 0.078
     ink = mix(lash, iris, 0.20)
     c.blend(area, ink, step(1 + aa, 1 - aa, np.hypot(u, v)))
     c.blend(area, np.float32([1, 1, 1]), step(1 + 2 * aa, 1 - 2 * aa, np.hypot((u + 0.30) / 0.34, (v - 0.42) / 0.26)))
