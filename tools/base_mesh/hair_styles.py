@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .hair import Builder
-from .loft import Piece
+from .loft import Piece, smoothstep
 
 # ------------------------------------------------------------------ styles (everything but the fringe)
 
@@ -33,7 +33,7 @@ def _long(b: Builder, y: float, tips: float = 0.06) -> None:
     b.shell([(0, 0.845), (40, 0.80), (58, 0.54), (72, 0.20), (100, 0.13), (180, 0.08)], [(0, 0.06), (60, 0.085), (110, 0.118), (180, 0.120)],
             locks=13, groove=0.018, back=0.035, tips=0.10, curl=0.045)  # fmt: skip
     for i, (deg, w, drop) in enumerate([(83, 0.25, 0.14), (110, 0.30, 0.03), (139, 0.31, 0.05), (167, 0.31, -0.03)]):
-        a = b.on_skull([(deg * 0.97, 0.66, 0.015), (deg, 0.46, 0.075), (deg, 0.24, 0.092)])
+        a = b.on_skull([(deg * 0.97, 0.66, 0.000), (deg, 0.46, 0.042), (deg, 0.24, 0.078)])
         e = a[-1]
         low = y + drop
         path = np.r_[a, [e * [0.97, 1, 0.97] + [0, -0.26, 0], e * [0.95, 1, 0.95] + [0, (low - e[1]) * 0.66, 0],
@@ -159,7 +159,7 @@ def wolf_cut(b: Builder) -> None:
     b.shell([(0, 0.85), (38, 0.80), (56, 0.56), (70, 0.26), (95, 0.22), (180, 0.16)], [(0, 0.07), (60, 0.09), (110, 0.125), (180, 0.125)],
             locks=13, groove=0.030, tips=0.05, back=0.035, flare=0.03)  # fmt: skip
     for i, (deg, y, w) in enumerate([(84, 0.02, 0.19), (112, -0.10, 0.20), (142, -0.16, 0.21), (170, -0.18, 0.20)]):
-        a = b.on_skull([(deg, 0.42, 0.07), (deg, 0.20, 0.075)])
+        a = b.on_skull([(deg, 0.42, 0.020), (deg, 0.22, 0.060)])
         e = a[-1]
         out = np.array([np.sin(np.radians(deg)), 0, np.cos(np.radians(deg))])
         path = np.r_[a, [e + [0, (y - e[1]) * 0.6, 0] - out * 0.02, np.array([e[0], y, e[2]]) + out * 0.11]]
@@ -200,7 +200,8 @@ def double_bun(b: Builder) -> None:
 def _tufts(b: Builder, rows, thick: float) -> None:
     """Layered locks on both sides: (degrees, root height, tip height, width)."""
     for i, (deg, y0, y1, w) in enumerate(rows):
-        path = b.on_skull([(deg, y0, 0.020), (deg, (y0 + y1) / 2 + 0.02, 0.098), (deg + 3, y1, 0.105)])
+        lie = 0.100 + 0.030 * smoothstep(80, 150, deg)  # over the fuller back of the shell
+        path = b.on_skull([(deg, y0, 0.020), (deg, (y0 + y1) / 2 + 0.02, lie), (deg + 3, y1, lie + 0.006)])
         b.piece.mirrored([b.lock(path, w, thick, stations=8, seed=i * 0.23 + 0.1)])
 
 
