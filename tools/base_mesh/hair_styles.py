@@ -33,14 +33,14 @@ def _long(b: Builder, y: float, tips: float = 0.06) -> None:
     b.shell([(0, 0.845), (40, 0.80), (58, 0.54), (72, 0.20), (100, 0.13), (180, 0.08)], [(0, 0.06), (60, 0.085), (110, 0.118), (180, 0.120)],
             locks=13, groove=0.018, back=0.035, tips=0.10, curl=0.045)  # fmt: skip
     for i, (deg, w, drop) in enumerate([(83, 0.25, 0.14), (110, 0.30, 0.03), (139, 0.31, 0.05), (167, 0.31, -0.03)]):
-        a = b.on_skull([(deg * 0.97, 0.66, 0.000), (deg, 0.46, 0.042), (deg, 0.24, 0.078)])
+        a = b.on_skull([(deg * 0.97, 0.74, 0.030), (deg, 0.50, 0.070 + 0.026 * (i % 2)), (deg, 0.24, 0.094)])
         e = a[-1]
         low = y + drop
         path = np.r_[a, [e * [0.97, 1, 0.97] + [0, -0.26, 0], e * [0.95, 1, 0.95] + [0, (low - e[1]) * 0.66, 0],
                          np.array([e[0] * 0.93, low - tips * (i % 2), e[2] * 1.02])]]  # fmt: skip
         out = np.array([np.sin(np.radians(deg)), 0, np.cos(np.radians(deg))])
         b.tail(path, w * 1.10, 0.080, f"hair_{i}", joints=2, strands=0, kind="lens", out=out,
-               profile=((0, 0.50), (0.15, 0.85), (0.35, 1.0), (0.76, 0.94), (0.92, 0.55), (1, 0.03)))  # fmt: skip
+               profile=((0, 0.03), (0.12, 0.36), (0.26, 0.80), (0.42, 1.0), (0.76, 0.94), (0.92, 0.55), (1, 0.03)))  # fmt: skip
 
 
 def _skull(
