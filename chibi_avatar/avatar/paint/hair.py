@@ -9,7 +9,6 @@ import numpy as np
 from ...character import Character
 from .color import light, mix, shaded, srgb, step
 
-
 # where the hair of the gathered styles comes together on the left side, head units
 TIES = {
     "hair_twin_tails": (0.52, 0.82, -0.11),
@@ -155,7 +154,9 @@ def _gathered(pos: np.ndarray, y: np.ndarray, tie: tuple[float, float, float]) -
 def _one_lock(a: np.ndarray, along: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
     """Shade, line and highlight of a single lock, ``a`` 0..1 around it with its ridge at 0.5: shaded on the side away from the light."""
     reach = 0.17 - 0.07 * along
-    tone = np.maximum(step(0.5 + reach - 0.008, 0.5 + reach + 0.008, a), step(0.262, 0.246, a)) * step(0.02, 0.20, along)
+    tone = np.maximum(step(0.5 + reach - 0.008, 0.5 + reach + 0.008, a), step(0.262, 0.246, a)) * step(
+        0.02, 0.20, along
+    )
     line = 0.010 * step(0.28, 0.55, along) * step(1.0, 0.72, along)
     fine = 0.55 * step(line + 0.004, line - 0.004, np.abs(a - 0.45 - 0.04 * along)) * (line > 0.001)
     return tone, fine, _glint((a - 0.5) / 0.27, y - 0.785, 1.0)
