@@ -7,29 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .blending import blend, comparison, sample_view
-from .camera import Views
-from .fill import fill_mirror, fill_surface
+from .blending import AGREE, bilinear, blend, comparison, disagreements
+from .camera import Camera, Views
+from .fill import Continuation, Unseen, continuation, fill_mirror, fill_surface
 from .gbuffer import sample
 from .guides import cut_sheet
 from .matching import disagreement, match
 from .metrics import psnr, seam_delta_e
 from .model import Avatar, AvatarError, Texture
 from .padding import close_seams, pull_push, seam_points
+from .refine import Target, refine
 from .registration import Fit, fit
+from .strips import Strips
 from .surface import SurfaceGraph
-from .texels import TexelBuffer, mesh_digest, texel_gbuffer
-from .visibility import RAMP, ViewTexels, exposed, see
+from .texels import TexelBuffer, mesh_digest
+from .visibility import RAMP, Look, ViewTexels, sight
 from .workers import each, single_threaded
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["BakeOptions", "BakeResult", "TexelBuffer", "bake", "texel_gbuffer"]
-
 SIZES = (512, 1024, 2048, 4096)
 _MATCH_FROM = 1.5 / 255  # views that differ less than this are left as they are
-_THIN = 29  # every so many texels are tested for being visible from anywhere
+_COARSE = 512  # texels: the atlas on which views are compared
+_OUTSIDE = -2  # owner of a texel that belongs to no chart; -1 where no view reached
+_ROUNDS = 2  # of refinement
+_BORDER = 5.0  # ΔE2000 between the sides of a seam from which it is a border in the paint
 _INKED = 0.15  # how much darker (0..1) than the ring inside them edge pixels are when they are a drawn outline
 _GRAPHS: dict[str, SurfaceGraph] = {}
 
@@ -103,7 +106,9 @@ def bake(
     """Bake ``images`` (N, H, W, 3 or 4) float 0..1, or one sheet, seen through ``views``, into the atlas of ``avatar``.
 
     ``masks`` (N, H, W): where the pictures may be used; a fourth image channel counts as mask. The avatar itself is not changed.
-    Raises :class:`AvatarError` for pictures that do not fit the cameras, masks that are all empty and avatars without usable UVs.
+    Everything that is one number for a view or for a vertex is found on a coarse atlas; the texels follow in strips, so that memory
+    does not grow with their number. Raises :class:`AvatarError` for pictures that do not fit the cameras, masks that are all empty
+    and avatars without usable UVs.
     """
     import torch
 
@@ -113,83 +118,206 @@ def bake(
     notes: list[str] = []
     pictures, alphas = _pictures(images, masks, views, notes)
     keep = atlas_faces(avatar)
-    texels = texel_gbuffer(avatar.mesh, options.size, keep=keep, device=device, cache=options.size <= 2048)
-    if not len(texels.pixels):
+    sized = [camera.resized(p.shape[1], p.shape[0]) for camera, p in zip(views.cameras, pictures, strict=True)]
+    strips = Strips(avatar, keep, sized, device)
+    coarse = strips.at(_COARSE, (0, _COARSE))
+    if not len(coarse.texels.pixels):
         raise AvatarError(f"avatar {avatar.name!r} has no texture coordinates inside the atlas: unwrap it first")
     graph = _graph(avatar)
-    _warn_overlap(avatar, keep, texels, notes)
+    old = _old_pixels(avatar, device)
 
-    paint = _paint(avatar, texels)
-    sized = [camera.resized(p.shape[1], p.shape[0]) for camera, p in zip(views.cameras, pictures, strict=True)]
+    # what each view is worth, on the coarse atlas
+    paint = _paint(old, coarse.texels, _COARSE)
 
     def prepare(
-        item: tuple[ViewTexels, np.ndarray, np.ndarray | None],
-    ) -> tuple[Fit, ViewTexels, torch.Tensor, torch.Tensor, int]:
-        view, picture, alpha = item
-        guess = fit(view.mask, picture, alpha)
+        item: tuple[Look, ViewTexels, np.ndarray, np.ndarray | None],
+    ) -> tuple[_Source, ViewTexels, torch.Tensor]:
+        look, view, picture, alpha = item
+        guess = fit(look.mask, picture, alpha)
         if not options.register:
             guess = replace(guess, scale=1.0, shift=(0.0, 0.0), iou=guess.iou_before)
         tensor = torch.as_tensor(np.ascontiguousarray(picture, np.float32), device=device)
-        if alpha is not None:
-            view = _masked(view, alpha, guess)
-        color = sample_view(tensor, view, guess.scale, guess.shift)
-        outline = _outline_width(view, color, paint) if options.trim_outlines else 0
-        if outline:
-            inner = view.edge >= outline
+        mask = None if alpha is None else torch.as_tensor(alpha, device=device)
+        source = _Source(look, guess, tensor, mask)
+        view, color = source.read(view)
+        if options.trim_outlines:
+            source.outline = _outline_width(view, color, paint)
+            inner = view.edge >= source.outline
             view, color = view.only(inner), color[inner]
-        return guess, view, tensor, color, outline
+        return source, view, color
 
-    prepared = each(prepare, zip(see(avatar, texels, sized), pictures, alphas, strict=True))
-    fits, seen, tensors, colors, outlines = (list(column) for column in zip(*prepared, strict=True))
-    for number, (camera, guess, outline) in enumerate(zip(views.cameras, fits, outlines, strict=True)):
-        if outline:
+    prepared = each(prepare, zip(strips.looks, coarse.views, pictures, alphas, strict=True))
+    sources, seen, colors = (list(column) for column in zip(*prepared, strict=True))
+    for number, (camera, source) in enumerate(zip(views.cameras, sources, strict=True)):
+        if source.outline:
             notes.append(
-                f"view {number + 1}: a drawn outline of {outline} pixels inside the silhouette was left out of the texture"
+                f"view {number + 1}: a drawn outline of {source.outline} pixels inside the silhouette was left out of the texture"
             )
-        if guess.note:
-            notes.append(f"view {number + 1} ({camera.name or round(camera.azimuth)}): {guess.note}")
-
-    gains, offsets = np.ones((len(seen), 3)), np.zeros((len(seen), 3))
-    samples, weights = comparison(texels, seen, colors)
-    gap = disagreement(samples, weights)
-    first_gap = gap
+        if source.fit.note:
+            notes.append(f"view {number + 1} ({camera.name or round(camera.azimuth)}): {source.fit.note}")
+    samples, weights = comparison(len(coarse.texels.pixels), seen, colors)
+    first_gap = gap = disagreement(samples, weights)
     if options.match_colors and gap > _MATCH_FROM:
         anchor = max(range(len(seen)), key=lambda i: views.cameras[i].axes[2][2])
         gains, offsets = match(samples, weights, anchor)
-        for number, color in enumerate(colors):
-            color.mul_(color.new_tensor(gains[number])).add_(color.new_tensor(offsets[number])).clamp_(0, 1)
-        gap = disagreement([np.clip(s * g + o, 0, 1) for s, g, o in zip(samples, gains, offsets, strict=True)], weights)
-    color, covered = blend(texels, graph, seen, colors, gap)
-    colors.clear()
-    del prepared
-    if options.strength < 1:
-        color[covered] = torch.lerp(paint[covered], color[covered], float(options.strength))
-    mirrored = fill_mirror(texels, avatar.mesh, color, covered) if options.mirror else torch.zeros_like(covered)
-    filled, way = fill_surface(texels, graph, color, covered | mirrored, paint, options.fill)
+        samples = [np.clip(s * g + o, 0, 1) for s, g, o in zip(samples, gains, offsets, strict=True)]
+        gap = disagreement(samples, weights)
+        for source, color, gain, offset in zip(sources, colors, gains, offsets, strict=True):
+            source.gain, source.offset = gain, offset
+            source.correct(color)
+    fields = disagreements(coarse.texels, graph, samples, weights) if gap > AGREE else None
+    color, owner = blend(coarse.texels, seen, colors, fields)
+    rest = _coarse_rest(avatar, coarse.texels, graph, color, owner, paint, options)
 
-    atlas = texels.image(color)
-    inside = texels.raster.face >= 0
-    first, second = seam_points(avatar.mesh, options.size, keep)
-    close_seams(atlas, inside, first, second)
-    atlas = pull_push(atlas, inside)
-    coverage = texels.image(covered.float()).cpu().numpy()
-    result = (atlas.cpu().numpy() * 255 + 0.5).astype(np.uint8)
+    # every texel
+    size = options.size
+    atlas = torch.zeros((size * size, 3), device=device)
+    owner = torch.full((size * size,), _OUTSIDE, dtype=torch.int16, device=device)
+
+    def paint_strip(rows: tuple[int, int]) -> Unseen:
+        strip = strips.at(size, rows)
+        texels = strip.texels
+        read = [source.trimmed(view) for source, view in zip(sources, strip.views, strict=True)]
+        color, best = blend(texels, [view for view, _ in read], [color for _, color in read], fields)
+        old_color = _paint(old, texels, size)
+        missing = best < 0
+        if options.strength < 1:
+            color = torch.lerp(old_color, color, float(options.strength))
+        color = torch.where(missing[:, None], old_color, color)
+        pixels = texels.pixels + rows[0] * size
+        atlas[pixels], owner[pixels] = color, best.to(torch.int16)
+        return Unseen(pixels[missing], texels.faces[missing], texels.bary[missing])
+
+    unseen = [part for part in each(paint_strip, strips.rows(size)) if len(part.pixels)]
+    inside = owner != _OUTSIDE
+    covered = owner >= 0
+    _warn_overlap(avatar, keep, size, int(inside.sum()), notes)
+    mirrored = surface = 0
+    for part in unseen:
+        if options.mirror:
+            done = fill_mirror(part, avatar.mesh, atlas, covered)
+            mirrored += int(done.sum())
+            part = part.only(~done)
+        surface += len(part.pixels)
+        fill_surface(part, coarse.texels.triangles, atlas, rest)
+    del unseen
+    picture = pull_push(atlas.view(size, size, 3), inside.view(size, size))
+    targets = [source.target(number) for number, source in enumerate(sources)]
+    if options.strength == 1:
+        refine(picture, owner, targets, _ROUNDS, fields is not None)
+    first, second = _plain_seams(avatar, keep, size)
+    close_seams(picture, first, second)
+
+    result = picture.mul_(255).add_(0.5).to(torch.uint8)
+    error = each(lambda target: _error(result, target), targets)
+    pixels = result.cpu().numpy()
     textures = list(avatar.textures)
-    old = textures[avatar.atlas]
-    textures[avatar.atlas] = Texture(old.name, _with_alpha(result, old))
-    baked = avatar.with_textures(textures)
-    error = each(lambda item: _rerender(atlas, *item), zip(seen, tensors, fits, gains, offsets, strict=True))
-    smooth = result.astype(np.float32) / 255
-    report = _report(
-        avatar, texels, views, fits, seen, error, covered, mirrored, filled, way, (first_gap, gap), gains, offsets
-    )
-    delta = seam_delta_e(smooth, first, second)
-    report["seam_delta_e"] = {
-        "median": round(float(np.median(delta)), 3) if len(delta) else 0.0,
-        "p99": round(float(np.percentile(delta, 99)), 3) if len(delta) else 0.0,
+    before = textures[avatar.atlas]
+    textures[avatar.atlas] = Texture(before.name, _with_alpha(pixels, before))
+    delta = seam_delta_e(pixels, first, second)
+    report = {
+        "atlas": size,
+        "texels": int(inside.sum()),
+        **_coverage(avatar, keep, owner, size),
+        "filled_mirror": mirrored,
+        "filled_surface": surface,
+        "fill": rest.way,
+        "view_gap": [round(first_gap, 4), round(gap, 4)],
+        "views": [
+            source.report(camera, int((owner == number).sum()), value)
+            for number, (camera, source, value) in enumerate(zip(views.cameras, sources, error, strict=True))
+        ],
+        "seam_delta_e": {
+            "median": round(float(np.median(delta)), 3) if len(delta) else 0.0,
+            "p99": round(float(np.percentile(delta, 99)), 3) if len(delta) else 0.0,
+        },
+        "notes": notes,
     }
-    report["notes"] = notes
-    return BakeResult(baked, smooth, coverage, report)
+    shown = result.float().div_(255).cpu().numpy()
+    return BakeResult(avatar.with_textures(textures), shown, covered.view(size, size).float().cpu().numpy(), report)
+
+
+@dataclass
+class _Source:
+    """One picture as a source of colour: how it lies on its guide and how its colours are corrected."""
+
+    look: Look
+    fit: Fit
+    picture: torch.Tensor  # (H, W, 3) float32
+    mask: torch.Tensor | None  # (H, W) bool, where the picture may be used
+    outline: int = 0
+    gain: np.ndarray = field(default_factory=lambda: np.ones(3))
+    offset: np.ndarray = field(default_factory=lambda: np.zeros(3))
+
+    def correct(self, color: torch.Tensor) -> torch.Tensor:
+        """Colour matching, in place."""
+        if (self.gain == 1).all() and (self.offset == 0).all():
+            return color
+        return color.mul_(color.new_tensor(self.gain)).add_(color.new_tensor(self.offset)).clamp_(0, 1)
+
+    def placed(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where guide coordinates lie in the picture."""
+        height, width = self.picture.shape[:2]
+        scale, (right, down) = self.fit.scale, self.fit.shift
+        return (
+            (x - width / 2).mul_(scale).add_(width / 2 + right),
+            (y - height / 2).mul_(scale).add_(height / 2 + down),
+        )
+
+    def usable(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """(N,) bool: whether picture positions lie in the picture's own mask, which there must be."""
+        height, width = self.picture.shape[:2]
+        column, row = x.long().clamp_(0, width - 1), y.long().clamp_(0, height - 1)
+        return self.mask.reshape(-1)[row * width + column]  # type: ignore[union-attr]
+
+    def read(self, view: ViewTexels) -> tuple[ViewTexels, torch.Tensor]:
+        """The texels whose picture position may be used, and their colours (K, 3)."""
+        x, y = self.placed(view.x, view.y)
+        if self.mask is not None:
+            good = self.usable(x, y)
+            view, x, y = view.only(good), x[good], y[good]
+        return view, bilinear(self.picture, x, y)
+
+    def trimmed(self, view: ViewTexels) -> tuple[ViewTexels, torch.Tensor]:
+        """The same without the drawn outline, colours matched."""
+        if self.outline:
+            view = view.only(view.edge >= self.outline)
+        view, color = self.read(view)
+        return view, self.correct(color)
+
+    def target(self, number: int) -> Target:
+        """What the baked avatar should look like from here, away from depth edges."""
+        import torch
+
+        height, width = self.picture.shape[:2]
+        pixels = self.look.pixels
+        x = (pixels % width).float().add_(0.5)
+        y = torch.div(pixels, width, rounding_mode="floor").float().add_(0.5)
+        x, y = self.placed(x, y)
+        uv = self.look.uv
+        good = None
+        if self.outline > 1:
+            good = self.look.edge[pixels] >= self.outline
+        if self.mask is not None:
+            usable = self.usable(x, y)
+            good = usable if good is None else good & usable
+        if good is not None:
+            uv, pixels, x, y = uv[good], pixels[good], x[good], y[good]
+        return Target(number, uv, pixels, self.correct(bilinear(self.picture, x, y)), (height, width))
+
+    def report(self, camera: Camera, texels: int, error: float) -> dict[str, Any]:
+        """What a person wants to know about this view."""
+        return {
+            "name": camera.name or f"{camera.azimuth:g}",
+            "iou_before": round(self.fit.iou_before, 4),
+            "iou": round(self.fit.iou, 4),
+            "scale": round(self.fit.scale, 5),
+            "shift_px": [round(v, 3) for v in self.fit.shift],
+            "texels": texels,
+            "psnr_db": round(error, 2),
+            "gain": [round(float(v), 4) for v in self.gain],
+            "offset": [round(float(v), 4) for v in self.offset],
+        }
 
 
 def atlas_faces(avatar: Avatar) -> np.ndarray | None:
@@ -247,17 +375,6 @@ def _graph(avatar: Avatar) -> SurfaceGraph:
     return _GRAPHS[key]
 
 
-def _masked(view: ViewTexels, alpha: np.ndarray, guess: Fit) -> ViewTexels:
-    """Only the texels whose picture position lies in the picture's own mask."""
-    import torch
-
-    height, width = alpha.shape
-    x = (width / 2 + guess.scale * (view.x - width / 2) + guess.shift[0]).long().clamp_(0, width - 1)
-    y = (height / 2 + guess.scale * (view.y - height / 2) + guess.shift[1]).long().clamp_(0, height - 1)
-    good = torch.as_tensor(alpha, device=view.x.device).reshape(-1)[y * width + x]
-    return view.only(good)
-
-
 def _outline_width(view: ViewTexels, color: torch.Tensor, paint: torch.Tensor) -> int:
     """How many pixels along the silhouette and depth edges are a drawn outline: clearly darker than the ring just inside them, and
     not because the paint (C, 3) is darker there too."""
@@ -274,20 +391,25 @@ def _outline_width(view: ViewTexels, color: torch.Tensor, paint: torch.Tensor) -
     return width
 
 
-def _paint(avatar: Avatar, texels: TexelBuffer) -> Any:
-    """The old texture at the covered texels (C, 3) float32 0..1."""
+def _old_pixels(avatar: Avatar, device: Any) -> torch.Tensor | None:
+    """The old texture (H, W, 3) uint8."""
     import torch
 
     pixels = avatar.textures[avatar.atlas].pixels
-    device = texels.position.device
-    if pixels is None:
-        return torch.full((len(texels.pixels), 3), 0.8, device=device)
-    image = torch.as_tensor(np.ascontiguousarray(pixels[:, :, :3]), device=device)
-    if image.shape[:2] == (texels.size, texels.size):
-        return torch.index_select(image.reshape(-1, 3), 0, texels.pixels).float().div_(255)
-    row = torch.div(texels.pixels, texels.size, rounding_mode="floor")
-    place = torch.stack([texels.pixels % texels.size, row], 1).float().add_(0.5).div_(texels.size)
-    return sample(image, place).div_(255)
+    return None if pixels is None else torch.as_tensor(np.ascontiguousarray(pixels[:, :, :3]), device=device)
+
+
+def _paint(old: torch.Tensor | None, texels: TexelBuffer, size: int) -> torch.Tensor:
+    """The old texture at the covered texels (C, 3) float32 0..1."""
+    import torch
+
+    if old is None:
+        return torch.full((len(texels.pixels), 3), 0.8, device=texels.pixels.device)
+    pixels = texels.pixels + texels.first * size
+    if old.shape[:2] == (size, size):
+        return torch.index_select(old.reshape(-1, 3), 0, pixels).float().div_(255)
+    row = torch.div(pixels, size, rounding_mode="floor")
+    return sample(old, torch.stack([pixels % size, row], 1).float().add_(0.5).div_(size)).div_(255)
 
 
 def _with_alpha(pixels: np.ndarray, old: Texture) -> np.ndarray:
@@ -300,77 +422,73 @@ def _with_alpha(pixels: np.ndarray, old: Texture) -> np.ndarray:
     return np.dstack([pixels, np.asarray(alpha)])
 
 
-def _warn_overlap(avatar: Avatar, keep: np.ndarray | None, texels: TexelBuffer, notes: list[str]) -> None:
+def _warn_overlap(avatar: Avatar, keep: np.ndarray | None, size: int, texels: int, notes: list[str]) -> None:
     """Say so when triangles share texels: the bake paints them by the first one."""
     mesh = avatar.mesh
     faces = mesh.faces if keep is None else mesh.faces[keep]
-    uv = mesh.uvs[faces].astype(np.float64) * texels.size
+    uv = mesh.uvs[faces].astype(np.float64) * size
     a, b = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
     area = float(np.abs(a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum() / 2)
-    shared = 1 - len(texels.pixels) / max(area, 1.0)
+    shared = 1 - texels / max(area, 1.0)
     if shared > 0.02:
         notes.append(
             f"{shared:.0%} of the texture is shared by several places of the mesh (mirrored or overlapping UVs)"
         )
 
 
-def _rerender(atlas: Any, view: ViewTexels, picture: Any, guess: Fit, gain: np.ndarray, offset: np.ndarray) -> float:
-    """PSNR in dB of the baked avatar against one registered, colour-matched view, on a third of its pixels, depth edges left out."""
-    import torch
-
-    height, width = picture.shape[:2]
-    if not len(view.check):
-        return 0.0
-    x = (view.check % width + 0.5) / width
-    y = (torch.div(view.check, width, rounding_mode="floor") + 0.5) / height
-    x = 0.5 + guess.scale * (x - 0.5) + guess.shift[0] / width
-    y = 0.5 + guess.scale * (y - 0.5) + guess.shift[1] / height
-    wanted = sample(picture, torch.stack([x, y], 1))
-    wanted = (wanted * wanted.new_tensor(gain) + wanted.new_tensor(offset)).clamp(0, 1)
-    return psnr(sample(atlas, view.check_uv).cpu().numpy(), wanted.cpu().numpy())
+def _plain_seams(avatar: Avatar, keep: np.ndarray | None, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The points of :func:`seam_points` but for those where the old texture changes colour from one side to the other: a sole meets
+    its shoe there, and closing it would smear both."""
+    first, second = seam_points(avatar.mesh, size, keep)
+    pixels = avatar.textures[avatar.atlas].pixels
+    if pixels is None:
+        return first, second
+    scale = np.array(pixels.shape[1::-1]) / size
+    plain = seam_delta_e(pixels[:, :, :3], first * scale, second * scale) < _BORDER
+    return first[plain], second[plain]
 
 
-def _report(
+def _coarse_rest(
     avatar: Avatar,
     texels: TexelBuffer,
-    views: Views,
-    fits: list[Fit],
-    seen: list[ViewTexels],
-    error: list[float],
-    covered: Any,
-    mirrored: Any,
-    filled: Any,
-    way: str,
-    gaps: tuple[float, float],
-    gains: np.ndarray,
-    offsets: np.ndarray,
-) -> dict[str, Any]:
-    total = len(texels.pixels)
-    outside = exposed(avatar, texels, _THIN)
-    seen_count = int(covered.sum())
-    rows = []
-    for camera, guess, view, value, gain, offset in zip(views.cameras, fits, seen, error, gains, offsets, strict=True):
-        rows.append(
-            {
-                "name": camera.name or f"{camera.azimuth:g}",
-                "iou_before": round(guess.iou_before, 4),
-                "iou": round(guess.iou, 4),
-                "scale": round(guess.scale, 5),
-                "shift_px": [round(v, 3) for v in guess.shift],
-                "texels": int(len(view.index)),
-                "psnr_db": round(value, 2),
-                "gain": [round(float(v), 4) for v in gain],
-                "offset": [round(float(v), 4) for v in offset],
-            }
+    graph: SurfaceGraph,
+    color: torch.Tensor,
+    owner: torch.Tensor,
+    paint: torch.Tensor,
+    options: BakeOptions,
+) -> Continuation:
+    """What fills the unseen places, from the coarse atlas: its mirrored texels count as seen."""
+    import torch
+
+    known = owner >= 0
+    if options.strength < 1:
+        color = torch.lerp(paint, color, float(options.strength))
+    if options.mirror:
+        atlas = texels.image(color).reshape(-1, 3)
+        there = texels.image(known).reshape(-1)
+        missing = torch.nonzero(~known).squeeze(1)
+        done = fill_mirror(
+            Unseen(texels.pixels[missing], texels.faces[missing], texels.bary[missing]), avatar.mesh, atlas, there
         )
+        known = known.clone()
+        known[missing[done]] = True
+        color = atlas[texels.pixels]
+    return continuation(texels, graph, color, known, paint, options.fill)
+
+
+def _coverage(avatar: Avatar, keep: np.ndarray | None, owner: torch.Tensor, size: int) -> dict[str, float]:
+    """How much the views painted: of what is to be seen from all around, and of all texels."""
+    place = np.clip((sight(avatar, keep, owner.device) * size).astype(np.int64), 0, size - 1)
+    there = owner.cpu().numpy()[place[:, 1] * size + place[:, 0]]
     return {
-        "atlas": texels.size,
-        "texels": total,
-        "coverage": round(float((covered[::_THIN] & outside).sum() / max(int(outside.sum()), 1)), 5),
-        "coverage_of_all_texels": round(seen_count / total, 5),
-        "filled_mirror": int(mirrored.sum()),
-        "filled_surface": int(filled.sum()),
-        "fill": way,
-        "view_gap": [round(gaps[0], 4), round(gaps[1], 4)],
-        "views": rows,
+        "coverage": round(float((there >= 0).sum() / max(int((there != _OUTSIDE).sum()), 1)), 5),
+        "coverage_of_all_texels": round(float((owner >= 0).sum() / max(int((owner != _OUTSIDE).sum()), 1)), 5),
     }
+
+
+def _error(atlas: torch.Tensor, target: Target) -> float:
+    """PSNR in dB of the baked avatar against one registered, colour-matched view, on a third of its pixels."""
+    if not len(target.uv):
+        return 0.0
+    got = sample(atlas, target.uv[::3]).div_(255)
+    return psnr(got.cpu().numpy(), target.wanted[::3].cpu().numpy())

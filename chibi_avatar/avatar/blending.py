@@ -1,7 +1,8 @@
 """Several views of one surface into one texture, in three bands: broad colour mixes softly, detail comes from the best view alone.
 
 The bands are separated along the surface (see :mod:`.surface`), not in the UV plane, so charts do not bleed. All bands work on each
-view's deviation from the soft mean; where views agree the deviation is zero and the pictures pass through untouched.
+view's deviation from the soft mean; where views agree the deviation is zero and the pictures pass through untouched. Weights count
+with the power 8 in the fine band, 3 in the middle and 1 in the broad one: the higher, the harder the choice.
 """
 
 from __future__ import annotations
@@ -17,69 +18,65 @@ from .visibility import ViewTexels
 if TYPE_CHECKING:
     import torch
 
-STRIDE = 13  # every so many texels are looked at to compare views
-_FINE, _MID = 8, 3  # exponents of the weights: the higher, the harder the choice
 _ROUNDS = (5, 60)  # surface smoothing for the middle and the broad band
-_AGREE = 1.0 / 255
+AGREE = 1.0 / 255  # median difference below which the views need no bands
+Fields = list[tuple["torch.Tensor", "torch.Tensor"]]  # of each view, its (V, 3) middle and broad band
 
 
-def sample_view(image: torch.Tensor, seen: ViewTexels, scale: float, shift: tuple[float, float]) -> torch.Tensor:
-    """Colours (K, 3) of a view's texels from its picture (H, W, 3), through the registration."""
+def bilinear(image: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Colours (N, 3) of ``image`` (H, W, 3) float32 at pixel positions (N,), clamped at the border; ``x`` and ``y`` are used up."""
     import torch
 
     from .raster import chunks
 
     height, width, _ = image.shape
     flat = image.reshape(-1, 3)
-    out = torch.empty((len(seen.x), 3), dtype=image.dtype, device=image.device)
-    cx, cy = width / 2, height / 2
-    for part in chunks(len(seen.x), image.device):
-        x = (cx + scale * (seen.x[part] - cx) + shift[0] - 0.5).clamp_(0, width - 1)
-        y = (cy + scale * (seen.y[part] - cy) + shift[1] - 0.5).clamp_(0, height - 1)
-        left, top = x.long().clamp_(max=width - 2), y.long().clamp_(max=height - 2)
-        fx, fy = (x - left)[:, None], (y - top)[:, None]
+    out = torch.empty((len(x), 3), dtype=image.dtype, device=image.device)
+    for part in chunks(len(x), image.device):
+        u = x[part].sub_(0.5).clamp_(0, width - 1)
+        v = y[part].sub_(0.5).clamp_(0, height - 1)
+        left, top = u.long().clamp_(max=width - 2), v.long().clamp_(max=height - 2)
+        u, v = (u - left)[:, None], (v - top)[:, None]
         corner = top.mul_(width).add_(left)
-        above = torch.lerp(torch.index_select(flat, 0, corner), torch.index_select(flat, 0, corner + 1), fx)
+        above = torch.lerp(torch.index_select(flat, 0, corner), torch.index_select(flat, 0, corner + 1), u)
         corner += width
-        below = torch.lerp(torch.index_select(flat, 0, corner), torch.index_select(flat, 0, corner + 1), fx)
-        torch.lerp(above, below, fy, out=out[part])
+        below = torch.lerp(torch.index_select(flat, 0, corner), torch.index_select(flat, 0, corner + 1), u)
+        torch.lerp(above, below, v, out=out[part])
     return out
 
 
 def comparison(
-    texels: TexelBuffer, seen: list[ViewTexels], colors: list[torch.Tensor]
+    count: int, seen: list[ViewTexels], colors: list[torch.Tensor]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Colours (S, 3) and weights (S,) of every view at the same thinned texels."""
-    import torch
-
-    count = len(texels.position)
-    size = -(-count // STRIDE)
+    """Colours (S, 3) and weights (S,) of every view at all ``count`` texels of a coarse atlas, weight 0 where unseen."""
     all_colors, all_weights = [], []
     for view, color in zip(seen, colors, strict=True):
-        chosen = torch.nonzero(view.index % STRIDE == 0).squeeze(1)
-        place = torch.div(view.index[chosen], STRIDE, rounding_mode="floor").cpu().numpy()
-        dense = np.zeros((size, 3), np.float32)
-        weight = np.zeros(size, np.float32)
-        dense[place] = color[chosen].cpu().numpy()
-        weight[place] = view.weight[chosen].cpu().numpy()
+        place = view.index.cpu().numpy()
+        dense = np.zeros((count, 3), np.float32)
+        weight = np.zeros(count, np.float32)
+        dense[place] = color.cpu().numpy()
+        weight[place] = view.weight.cpu().numpy()
         all_colors.append(dense)
         all_weights.append(weight)
     return all_colors, all_weights
 
 
 def blend(
-    texels: TexelBuffer, graph: SurfaceGraph, seen: list[ViewTexels], colors: list[torch.Tensor], gap: float
+    texels: TexelBuffer, seen: list[ViewTexels], colors: list[torch.Tensor], fields: Fields | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """One colour (C, 3) per texel and (C,) bool where any view reached. ``gap`` is the views' median disagreement, 0..1."""
+    """One colour (C, 3) per texel, and (C,) int64 which view has most weight there, -1 where none reached. ``fields`` come from
+    :func:`disagreements`, None where the views agree; ``colors`` are used up."""
     import torch
 
-    count = len(texels.position)
-    device = texels.position.device
+    count = len(texels.pixels)
+    device = texels.pixels.device
     best = torch.zeros(count, device=device)
-    for view in seen:
-        best[view.index] = torch.maximum(torch.index_select(best, 0, view.index), view.weight)
-    covered = best > 0
-    fields = _bands(texels, graph, seen, colors) if gap > _AGREE else None
+    owner = torch.full((count,), -1, dtype=torch.int64, device=device)
+    for number, view in enumerate(seen):
+        before = torch.index_select(best, 0, view.index)
+        better = view.weight > before
+        owner[view.index[better]] = number
+        best[view.index] = torch.where(better, view.weight, before)
     total = torch.zeros((count, 3), device=device)
     mass = torch.zeros(count, device=device)
     soft = torch.zeros((count, 3), device=device) if fields else None
@@ -90,15 +87,17 @@ def blend(
         if not len(view.index):
             continue
         ratio = view.weight / torch.index_select(best, 0, view.index)
-        fine = ratio**_FINE
+        square = ratio * ratio
+        fine = square * square
+        fine *= fine
         if fields is None:
-            _add(total, view.index, color * fine[:, None])
+            _add(total, view.index, color.mul_(fine[:, None]))
             _add(mass, view.index, fine)
             continue
         mid_field, broad_field = fields[number]
         broad = field_at(texels, view.index, broad_field)
         mid = field_at(texels, view.index, mid_field)
-        third = ratio**_MID
+        third = square * ratio
         _add(total, view.index, (color - mid) * fine[:, None])
         _add(mass, view.index, fine)
         _add(middle, view.index, (mid - broad) * third[:, None])
@@ -108,7 +107,7 @@ def blend(
     total /= mass.clamp(min=1e-12)[:, None]
     if fields is not None:
         total += middle / middle_mass.clamp(min=1e-12)[:, None] + soft / soft_mass.clamp(min=1e-12)[:, None]
-    return total.clamp_(0, 1), covered
+    return total.clamp_(0, 1), owner
 
 
 def _add(target: torch.Tensor, index: torch.Tensor, values: torch.Tensor) -> None:
@@ -128,18 +127,17 @@ def field_at(texels: TexelBuffer, index: torch.Tensor, field: torch.Tensor) -> t
     return corners[:, :3] * bary[:, :1] + corners[:, 3:6] * bary[:, 1:2] + corners[:, 6:] * bary[:, 2:]
 
 
-def _bands(
-    texels: TexelBuffer, graph: SurfaceGraph, seen: list[ViewTexels], colors: list[torch.Tensor]
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Per view, its deviation from the soft mean smoothed a little and a lot, as vertex fields (V, 3)."""
+def disagreements(
+    texels: TexelBuffer, graph: SurfaceGraph, samples: list[np.ndarray], weights: list[np.ndarray]
+) -> Fields:
+    """Per view, its deviation from the soft mean smoothed a little and a lot, as vertex fields (V, 3). ``samples`` and ``weights`` of
+    all texels of a coarse atlas come from :func:`comparison`."""
     import torch
 
-    samples, weights = comparison(texels, seen, colors)
     mass = np.maximum(sum(weights), 1e-12)[:, None]
     mean = sum(color * weight[:, None] for color, weight in zip(samples, weights, strict=True)) / mass
-    faces = texels.faces[::STRIDE].cpu().numpy()
-    vertices = texels.triangles.cpu().numpy()[faces]
-    bary = texels.bary[::STRIDE].cpu().numpy()
+    vertices = texels.triangles.cpu().numpy()[texels.faces.cpu().numpy()]
+    bary = texels.bary.cpu().numpy()
     out = []
     for color, weight in zip(samples, weights, strict=True):
         chosen = weight > 0
@@ -147,5 +145,5 @@ def _bands(
             vertices[chosen], bary[chosen] * np.sqrt(weight[chosen, None]), (color - mean)[chosen]
         )
         fields = [graph.to_vertices(graph.smooth(field, trust, rounds)) for rounds in _ROUNDS]
-        out.append(tuple(torch.as_tensor(item, device=texels.position.device) for item in fields))
+        out.append(tuple(torch.as_tensor(item, device=texels.pixels.device) for item in fields))
     return out

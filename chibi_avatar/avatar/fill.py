@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .blending import field_at
 from .model import Mesh
 from .raster import chunks
 from .surface import SurfaceGraph
@@ -31,77 +31,108 @@ def mirror_faces(mesh: Mesh) -> np.ndarray:
     return usable & np.isin(code(partner), code(mesh.faces))
 
 
-def fill_mirror(texels: TexelBuffer, mesh: Mesh, color: torch.Tensor, covered: torch.Tensor) -> torch.Tensor:
-    """Copy covered colours to uncovered texels at (-x, y, z); changes ``color`` (C, 3), returns (C,) bool of what was filled."""
+@dataclass
+class Unseen:
+    """Texels that no view saw: ``pixels`` (N,) int64 in the atlas, ``faces`` (N,) int64, ``bary`` (N, 3) float32."""
+
+    pixels: torch.Tensor
+    faces: torch.Tensor
+    bary: torch.Tensor
+
+    def only(self, chosen: torch.Tensor) -> Unseen:
+        """Those that ``chosen`` (N,) bool marks."""
+        return Unseen(self.pixels[chosen], self.faces[chosen], self.bary[chosen])
+
+
+def fill_mirror(unseen: Unseen, mesh: Mesh, atlas: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """Copy the colours of ``known`` (S·S,) bool texels to unseen ones at (-x, y, z): changes ``atlas`` (S·S, 3), returns (N,) bool of
+    what was filled."""
     import torch
 
-    device = color.device
-    filled = torch.zeros_like(covered)
+    device = atlas.device
+    size = round(len(atlas) ** 0.5)
+    filled = torch.zeros(len(unseen.pixels), dtype=torch.bool, device=device)
     allowed = torch.as_tensor(mirror_faces(mesh), device=device)
-    missing = torch.nonzero(~covered & allowed[texels.faces]).squeeze(1)
-    if not len(missing):
+    if not bool(allowed.any()):
         return filled
-    size = texels.size
     partner = torch.as_tensor(np.where(mesh.mirror >= 0, mesh.mirror, 0), device=device).long()
-    uv = torch.as_tensor(mesh.uvs, device=device)[partner][texels.triangles]  # (F, 3, 2)
-    place = (uv[texels.faces[missing]] * texels.bary[missing][:, :, None]).sum(1) * size
-    slot = torch.full((size * size,), -1, dtype=torch.int64, device=device)
-    slot[texels.pixels] = torch.arange(len(texels.pixels), device=device)
-    column, row = place[:, 0].long().clamp_(0, size - 1), place[:, 1].long().clamp_(0, size - 1)
-    source = slot[row * size + column]
-    good = (source >= 0) & covered[source.clamp(min=0)]
-    color[missing[good]] = color[source[good]]
-    filled[missing[good]] = True
+    faces = torch.as_tensor(mesh.faces, device=device).long()
+    uv = torch.as_tensor(mesh.uvs, device=device)[partner][faces].reshape(-1, 6) * size
+    for part in chunks(len(filled), device):
+        face, bary = unseen.faces[part], unseen.bary[part]
+        corner = torch.index_select(uv, 0, face)
+        place = corner[:, :2] * bary[:, :1] + corner[:, 2:4] * bary[:, 1:2] + corner[:, 4:] * bary[:, 2:]
+        place = place.long().clamp_(0, size - 1)
+        source = place[:, 1] * size + place[:, 0]
+        good = known[source] & allowed[face]
+        atlas[unseen.pixels[part][good]] = atlas[source[good]]
+        filled[part] = good
     return filled
 
 
-def fill_surface(
+@dataclass
+class Continuation:
+    """What fills the rest: ``field`` (V, 3) continued over the surface from the border of what was seen, where ``reached`` (F,) bool;
+    added to the paint when ``way`` is "paint", taken as it is when it is "surface"."""
+
+    field: torch.Tensor
+    reached: torch.Tensor
+    way: str
+
+
+def continuation(
     texels: TexelBuffer,
     graph: SurfaceGraph,
     color: torch.Tensor,
-    covered: torch.Tensor,
+    known: torch.Tensor,
     paint: torch.Tensor,
     follow: str = "auto",
-) -> tuple[torch.Tensor, str]:
-    """Fill the rest: changes ``color`` (C, 3), returns (C,) bool of what was filled, and the way that was used.
+) -> Continuation:
+    """How to fill what is not ``known`` (C,) of a coarse atlas with ``color`` (C, 3).
 
     ``"paint"``: the paint (C, 3) plus the difference between picture and paint, continued harmonically from the border of the unseen
     area. ``"surface"``: the picture's own colours continued the same way. ``"auto"`` takes the paint where it resembles the picture.
     """
     import torch
 
-    missing = ~covered
-    if not bool(missing.any()):
-        return missing, follow
+    device = color.device
     if follow == "auto":
-        follow = "paint" if _resembles(color[covered], paint[covered]) else "surface"
+        follow = "paint" if _resembles(color[known], paint[known]) else "surface"
+    triangles = texels.triangles.cpu().numpy()
     base = paint if follow == "paint" else torch.zeros_like(paint)
-    # only triangles with unseen texels, and their neighbours, matter
-    open_face = torch.zeros(len(texels.triangles), dtype=torch.bool, device=color.device)
-    open_face[texels.faces[missing]] = True
-    touched = torch.zeros(graph.count, dtype=torch.bool, device=color.device)
-    point = torch.as_tensor(graph.point, device=color.device)
-    touched[point[texels.triangles[open_face]].reshape(-1)] = True
-    near_face = touched[point[texels.triangles]].any(1)
-    chosen = torch.nonzero(covered & near_face[texels.faces]).squeeze(1)
-    if not len(chosen):
-        color[missing] = paint[missing]
-        return missing, "paint"
+    # only triangles with unseen texels, and their neighbours, matter; a triangle without a coarse texel counts as unseen
+    open_face = np.ones(len(triangles), bool)
+    open_face[texels.faces[known].cpu().numpy()] = False
+    open_face[texels.faces[~known].cpu().numpy()] = True
+    touched = np.zeros(graph.count, bool)
+    touched[graph.point[triangles[open_face]]] = True
+    near = touched[graph.point[triangles]].any(1)
+    chosen = torch.nonzero(known & torch.as_tensor(near, device=device)[texels.faces]).squeeze(1)
     bary = texels.bary[chosen].cpu().numpy().astype(np.float64) ** 3
-    vertices = texels.triangles[texels.faces[chosen]].cpu().numpy()
+    vertices = triangles[texels.faces[chosen].cpu().numpy()]
     field, mass = graph.gather(vertices, bary, (color[chosen] - base[chosen]).cpu().numpy())
     region = np.zeros(graph.count, bool)
-    region[graph.point[texels.triangles[near_face].cpu().numpy()]] = True
+    region[graph.point[triangles[near]]] = True
     field, reached = graph.extend(field, mass > 1e-3, region)
-    vertex = torch.as_tensor(graph.to_vertices(field), device=color.device)
-    lit = torch.as_tensor(reached[graph.point], device=color.device)
-    index = torch.nonzero(missing).squeeze(1)
-    lit = lit[texels.triangles].all(1)
-    for part in chunks(len(index), color.device):
-        chosen = index[part]
-        value = field_at(texels, chosen, vertex) + base[chosen]
-        color[chosen] = torch.where(lit[texels.faces[chosen]][:, None], value, paint[chosen]).clamp_(0, 1)
-    return missing, follow
+    lit = reached[graph.point][triangles].all(1)
+    return Continuation(
+        torch.as_tensor(graph.to_vertices(field), device=device), torch.as_tensor(lit, device=device), follow
+    )
+
+
+def fill_surface(unseen: Unseen, triangles: torch.Tensor, atlas: torch.Tensor, rest: Continuation) -> None:
+    """Fill ``unseen`` texels of ``atlas`` (S·S, 3), which holds the paint there."""
+    import torch
+
+    table = rest.field[triangles].reshape(len(triangles), 9)
+    for part in chunks(len(unseen.pixels), atlas.device):
+        face, bary, pixel = unseen.faces[part], unseen.bary[part], unseen.pixels[part]
+        corner = torch.index_select(table, 0, face)
+        value = corner[:, :3] * bary[:, :1] + corner[:, 3:6] * bary[:, 1:2] + corner[:, 6:] * bary[:, 2:]
+        paint = atlas[pixel]
+        if rest.way == "paint":
+            value += paint
+        atlas[pixel] = torch.where(rest.reached[face][:, None], value, paint).clamp_(0, 1)
 
 
 def _resembles(picture: torch.Tensor, paint: torch.Tensor) -> bool:

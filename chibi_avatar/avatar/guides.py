@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .camera import Camera, Views, framing
-from .gbuffer import GBuffer, gbuffer, surface_color
+from .gbuffer import GBuffer, flat_color, gbuffer
 from .keypoints import pose_frame
 from .model import Avatar, AvatarError
 from .outline import line_art
@@ -93,8 +93,7 @@ def _mask(avatar: Avatar, buffer: GBuffer) -> torch.Tensor:
 
 
 def _paint(avatar: Avatar, buffer: GBuffer) -> torch.Tensor:
-    color = surface_color(avatar, buffer.raster.faces, buffer.at(avatar.mesh.uvs))[:, :3]
-    return buffer.raster.image(color, PAPER)
+    return buffer.raster.image(flat_color(avatar, buffer), PAPER)
 
 
 def part_colors(count: int) -> np.ndarray:
@@ -118,8 +117,7 @@ def _parts(avatar: Avatar, buffer: GBuffer) -> torch.Tensor:
 
 
 def _line(avatar: Avatar, buffer: GBuffer) -> torch.Tensor:
-    color = surface_color(avatar, buffer.raster.faces, buffer.at(avatar.mesh.uvs))[:, :3]
-    return line_art(avatar, buffer, color)[:, :, None].expand(-1, -1, 3)
+    return line_art(avatar, buffer, flat_color(avatar, buffer))[:, :, None].expand(-1, -1, 3)
 
 
 def _draw_pose(avatar: Avatar, camera: Camera) -> np.ndarray:

@@ -72,7 +72,7 @@ def bilinear(image: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def seam_delta_e(atlas: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """ΔE2000 (N,) across UV seams: ``atlas`` (S, S, 3) 0..1 sampled on both sides of the points from ``padding.seam_points``."""
+    """ΔE2000 (N,) across UV seams: ``atlas`` (S, S, 3) uint8 read on both sides of the points from ``padding.seam_points``."""
     if not len(first):
         return np.zeros(0)
-    return delta_e2000(srgb_to_lab(bilinear(atlas, first)), srgb_to_lab(bilinear(atlas, second)))
+    return delta_e2000(srgb_to_lab(bilinear(atlas, first) / 255), srgb_to_lab(bilinear(atlas, second) / 255))

@@ -12,6 +12,8 @@ from .raster import chunks
 if TYPE_CHECKING:
     import torch
 
+_SEAM_ROUNDS = 6
+
 
 def seam_edges(mesh: Mesh, keep: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """UV seams as pairs of edges: two (E, 2) vertex arrays whose rows are the same piece of surface in two charts."""
@@ -47,35 +49,39 @@ def seam_points(
     return a[edge, 0] * (1 - t) + a[edge, 1] * t, b[edge, 0] * (1 - t) + b[edge, 1] * t
 
 
-def close_seams(atlas: torch.Tensor, inside: torch.Tensor, first: np.ndarray, second: np.ndarray) -> None:
-    """Average the texels on the two sides of every seam; changes ``atlas`` (S, S, 3). ``inside`` (S, S) bool marks charts."""
+def close_seams(atlas: torch.Tensor, first: np.ndarray, second: np.ndarray) -> None:
+    """Make both sides of every seam read the same: changes ``atlas`` (S, S, 3) at the texels that bilinear reading uses at the points
+    of :func:`seam_points`, inside the charts and just outside, by a few rounds of moving both sides to their mean."""
     import torch
 
     if not len(first):
         return
     size = atlas.shape[0]
-    flat, good = atlas.reshape(-1, 3), inside.reshape(-1)
-
-    def slot(points: np.ndarray) -> torch.Tensor:
-        cell = np.clip(points.astype(np.int64), 0, size - 1)
-        return torch.as_tensor(cell[:, 1] * size + cell[:, 0], device=atlas.device)
-
-    a, b = slot(first), slot(second)
-    both = good[a] & good[b] & (a != b)
-    a, b = a[both].cpu().numpy(), b[both].cpu().numpy()
-    if not len(a):
-        return
-    touched, place = np.unique(np.concatenate([a, b]), return_inverse=True)
+    taps, shares = zip(*(_taps(points, size) for points in (first, second)), strict=True)
+    touched, place = np.unique(np.concatenate(taps), return_inverse=True)
+    place = place.reshape(2, len(first), 4)
+    share = np.stack(shares)
     index = torch.as_tensor(touched, device=atlas.device)
-    own = flat[index].cpu().numpy()
-    left, right = place[: len(a)], place[len(a) :]
-    counts = np.bincount(left, minlength=len(touched)) + np.bincount(right, minlength=len(touched))
-    mean = np.empty_like(own)
-    for channel in range(3):
-        value = own[:, channel]
-        other = np.bincount(left, value[right], len(touched)) + np.bincount(right, value[left], len(touched))
-        mean[:, channel] = (value + other / counts) / 2
-    flat[index] = torch.as_tensor(mean, device=atlas.device, dtype=flat.dtype)
+    flat = atlas.view(-1, 3)
+    value = flat[index].cpu().numpy().astype(np.float64)
+    weight = np.maximum(np.bincount(place.ravel(), share.ravel(), len(touched)), 0.25)
+    for _ in range(_SEAM_ROUNDS):
+        read = (value[place] * share[..., None]).sum(2)
+        change = (read[::-1] - read) / 2
+        for channel in range(3):
+            spread = (change[:, :, None, channel] * share).ravel()
+            value[:, channel] += 1.5 * np.bincount(place.ravel(), spread, len(touched)) / weight
+    flat[index] = torch.as_tensor(value.clip(0, 1), device=atlas.device, dtype=flat.dtype)
+
+
+def _taps(points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The four texels (N, 4) that bilinear reading uses at ``points`` (N, 2), and their weights (N, 4)."""
+    place = np.clip(points - 0.5, 0, size - 1)
+    corner = np.minimum(place.astype(np.int64), size - 2)
+    u, v = (place - corner).T
+    texel = corner[:, 1] * size + corner[:, 0]
+    taps = texel[:, None] + np.array([0, 1, size, size + 1])
+    return taps, np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], 1)
 
 
 def pull_push(atlas: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:

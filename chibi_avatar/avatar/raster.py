@@ -30,6 +30,9 @@ class Raster:
     pixels: torch.Tensor  # (C,) int64, row * width + column
     faces: torch.Tensor  # (C,) int64
     bary: torch.Tensor  # (C, 3) float32, sums to 1; perspective-correct when ``inverse_depth`` was given
+    key: torch.Tensor | None = (
+        None  # (C,) int64, grows with depth, see ``behind`` of :func:`rasterize`; None after ``grow``
+    )
 
     @property
     def height(self) -> int:
@@ -167,6 +170,7 @@ def rasterize(
     cull: bool = False,
     inverse_depth: torch.Tensor | np.ndarray | None = None,
     grow: bool = False,
+    behind: torch.Tensor | None = None,
     device: Any = None,
 ) -> Raster:
     """Nearest triangle and barycentrics per pixel.
@@ -175,7 +179,9 @@ def rasterize(
     non-finite points drop their triangles. ``triangles`` (F, 3). ``keep`` (F,) bool leaves triangles out; ``cull`` drops those that
     turn clockwise in a y-up picture, that is, back faces. ``inverse_depth`` (V,) is 1/w of a perspective projection. Ties go to the
     lower triangle index. ``grow`` also gives every pixel that touches a covered one, and triangles too small to hold a pixel centre,
-    the nearest point of a triangle: for textures, where a border texel counts although its centre lies outside. Runs on ``device`` (default: where ``points`` is).
+    the nearest point of a triangle: for textures, where a border texel counts although its centre lies outside. ``behind`` (height · width,)
+    int64 peels: fragments whose key is not greater are passed over; -1 takes the nearest. Keys compare between calls that draw the same
+    triangles. Runs on ``device`` (default: where ``points`` is).
     """
     import torch
 
@@ -233,11 +239,15 @@ def rasterize(
             key = torch.addcmul(value[:, 0], value[:, 1], rank.double()).round_().long()
             key <<= 32
             key |= where[:, 1]
-            buffer.scatter_reduce_(0, rank.add_(where[:, 0]), key, "amin")
+            pixel = rank.add_(where[:, 0])
+            if behind is not None:
+                key = torch.where(key > behind[pixel], key, empty)
+            buffer.scatter_reduce_(0, pixel, key, "amin")
         if grow:
             _grow(buffer, empty, corners[:, :, :2], chosen, width, height)
     pixels = torch.nonzero(buffer != empty).squeeze(1)
-    faces = buffer[pixels] & 0xFFFFFFFF
+    key = buffer[pixels]
+    faces = key & 0xFFFFFFFF
     planes = _planes(points[:, :2][triangles])
     weights = None if inverse_depth is None else torch.as_tensor(inverse_depth, device=device).double()[triangles]
     bary = torch.empty((len(pixels), 3), dtype=torch.float32, device=device)
@@ -256,4 +266,4 @@ def rasterize(
         bary[part] = exact / exact.sum(1, keepdim=True)
     face = torch.full((height * width,), -1, dtype=torch.int32, device=device)
     face[pixels] = faces.int()
-    return Raster(face.reshape(height, width), pixels, faces, bary)
+    return Raster(face.reshape(height, width), pixels, faces, bary, None if grow else key)

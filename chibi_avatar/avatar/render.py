@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .camera import MARGIN, NAMED_VIEWS, Camera, framing
-from .gbuffer import gbuffer, surface_color
+from .gbuffer import flat_color, gbuffer
 from .model import Avatar, AvatarError
 from .outline import draw_lines
 from .skin import posed
@@ -107,12 +107,12 @@ def render(
     fine = replace(camera, width=width * supersample, height=height * supersample)
     left, top, right, bottom = _window(fine, positions, supersample)
     buffer = gbuffer(avatar, positions, normals, fine, window=(left, top, right - left, bottom - top), device=device)
-    base = surface_color(avatar, buffer.raster.faces, buffer.at(avatar.mesh.uvs.astype(np.float32)))
-    color = shade(avatar, buffer, base[:, :3], light)
+    base = flat_color(avatar, buffer)
+    color = shade(avatar, buffer, base, light)
     picture = torch.cat([color.clamp(0, 1), torch.ones_like(color[:, :1])], 1)
     small = _reduce(buffer.raster.image(picture), supersample)
     if outline:
-        lines = _reduce(draw_lines(avatar, buffer, base[:, :3], supersample), supersample, soft=True)
+        lines = _reduce(draw_lines(avatar, buffer, base, supersample), supersample, soft=True)
         small = small * (1 - lines[:, :, 3:]) + lines
     full = torch.zeros((height, width, 4), device=device)
     full[top // supersample : bottom // supersample, left // supersample : right // supersample] = small

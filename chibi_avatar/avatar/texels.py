@@ -1,9 +1,8 @@
-"""The surface seen from its texture: which triangle, where and which way, for every texel of the atlas."""
+"""The surface seen from its texture: which triangle, where and which way, for every texel of the atlas or of some of its rows."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +15,15 @@ from .workers import single_threaded
 if TYPE_CHECKING:
     import torch
 
-_CACHE: OrderedDict[tuple[str, int, str], TexelBuffer] = OrderedDict()
-_CACHE_ENTRIES = 2
-
 
 @dataclass
 class TexelBuffer:
-    """The covered texels of a ``size``² atlas, in row order (lists of length C, see :class:`~.raster.Raster`)."""
+    """The covered texels of rows ``first`` … of a ``size`` texels wide atlas, in row order (lists of length C, see :class:`~.raster.Raster`)."""
 
-    key: str  # digest of the mesh and the triangles that were drawn
     raster: Raster
     triangles: torch.Tensor  # (F, 3) int64
-    position: torch.Tensor  # (C, 3) float32 metres, rest pose
-    normal: torch.Tensor  # (C, 3) float32 unit
+    vertices: torch.Tensor  # (V, 6) float32: position in metres at rest, unit normal
+    first: int = 0
 
     @property
     def size(self) -> int:
@@ -36,7 +31,7 @@ class TexelBuffer:
 
     @property
     def pixels(self) -> torch.Tensor:
-        """(C,) int64: row * size + column."""
+        """(C,) int64: (row - first) * size + column."""
         return self.raster.pixels
 
     @property
@@ -49,14 +44,15 @@ class TexelBuffer:
         """(C, 3) float32 barycentric coordinates."""
         return self.raster.bary
 
-    def at(self, values: Any) -> torch.Tensor:
-        """Vertex values (V, K) at the covered texels (C, K)."""
-        import torch
-
-        return self.raster.interpolate(torch.as_tensor(values, device=self.triangles.device), self.triangles)
+    def surface(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Position in metres and unit normal of every covered texel, (C, 3) float32 each; computed anew each time."""
+        values = self.raster.interpolate(self.vertices, self.triangles)
+        normal = values[:, 3:]
+        normal = normal / normal.norm(dim=1, keepdim=True).clamp(min=1e-9)
+        return values[:, :3], normal
 
     def image(self, values: torch.Tensor, fill: float = 0.0) -> torch.Tensor:
-        """Texel values (C, K) as a (size, size, K) image; texels outside every chart get ``fill``."""
+        """Texel values (C, K) as a (rows, size, K) image; texels outside every chart get ``fill``."""
         return self.raster.image(values, fill)
 
 
@@ -70,34 +66,37 @@ def mesh_digest(mesh: Mesh) -> str:
 
 @single_threaded
 def texel_gbuffer(
-    mesh: Mesh, size: int, keep: np.ndarray | None = None, device: Any = "cpu", cache: bool = True
+    mesh: Mesh, size: int, keep: np.ndarray | None = None, device: Any = "cpu", rows: tuple[int, int] | None = None
 ) -> TexelBuffer:
-    """Position, normal, triangle and barycentrics of every texel of a ``size``² atlas; the last two results are kept.
+    """Triangle and barycentrics of every texel of a ``size``² atlas, or of its ``rows`` (first, end) alone.
 
     ``keep`` (F,) bool: the triangles that use this atlas (default all). Where charts overlap the lower triangle index wins.
     """
     import torch
 
-    name = mesh_digest(mesh) + ("" if keep is None else hashlib.sha256(np.packbits(keep).tobytes()).hexdigest())
-    key = (name, size, str(device))
-    if cache and key in _CACHE:
-        _CACHE.move_to_end(key)
-        return _CACHE[key]
+    first, end = rows or (0, size)
+    halo = 0 if rows is None else 1  # a border texel may belong to a chart that ends in the next row
     points = np.zeros((len(mesh.uvs), 3))
     points[:, :2] = mesh.uvs.astype(np.float64) * size
-    raster = rasterize(points, mesh.faces, size, size, keep=keep, grow=True, device=device)
-    triangles = torch.as_tensor(mesh.faces, device=device).long()
-    position = raster.interpolate(torch.as_tensor(mesh.positions, device=device), triangles)
-    normal = raster.interpolate(torch.as_tensor(mesh.normals, device=device), triangles)
-    normal = normal / normal.norm(dim=1, keepdim=True).clamp(min=1e-9)
-    buffer = TexelBuffer(name, raster, triangles, position, normal)
-    if cache:
-        _CACHE[key] = buffer
-        while len(_CACHE) > _CACHE_ENTRIES:
-            _CACHE.popitem(last=False)
-    return buffer
+    points[:, 1] -= first - halo
+    raster = rasterize(points, mesh.faces, size, end - first + 2 * halo, keep=keep, grow=True, device=device)
+    if halo:
+        raster = _inner_rows(raster)
+    vertices = np.concatenate([mesh.positions, mesh.normals], 1).astype(np.float32)
+    return TexelBuffer(
+        raster,
+        torch.as_tensor(mesh.faces, device=device).long(),
+        torch.as_tensor(vertices, device=device),
+        first,
+    )
 
 
-def forget() -> None:
-    """Empty the cache (benchmarks of a cold bake)."""
-    _CACHE.clear()
+def _inner_rows(raster: Raster) -> Raster:
+    """Without the first and the last row."""
+    import torch
+
+    width = raster.width
+    ends = torch.tensor([width, raster.face.numel() - width], device=raster.pixels.device)
+    start, stop = torch.searchsorted(raster.pixels, ends).tolist()
+    inner = slice(start, stop)
+    return Raster(raster.face[1:-1], raster.pixels[inner] - width, raster.faces[inner], raster.bary[inner])

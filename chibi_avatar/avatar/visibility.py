@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .camera import Camera, framing
-from .gbuffer import gbuffer
+from .gbuffer import covering, gbuffer
 from .model import Avatar
 from .raster import chunks
-from .texels import TexelBuffer
+from .texels import TexelBuffer, mesh_digest
 from .workers import each
 
 if TYPE_CHECKING:
@@ -24,12 +24,33 @@ MIN_FACING = (
     0.02  # cosine below which a picture says nothing about a surface (89°); cos⁴ leaves the rest to better views
 )
 RAMP = 4  # pixels next to a silhouette that are trusted less
-_CHECK = 3  # every so many pixels serve to measure the re-render
 _SNAPPED = 0.02  # trust of a texel whose four neighbouring pixels are not all its own surface
 _OTHER_FACE = 1e-3  # trust in views from the side for the face, where a front view has it
-_CACHE: OrderedDict[tuple, ViewTexels] = OrderedDict()
-_EXPOSED: dict[tuple, torch.Tensor] = {}
-_CACHE_BYTES = 700_000_000
+_NEAR, _STEEP = (
+    1.2,
+    0.35,
+)  # how far behind the seen surface a texel may lie: pixels, and pixels per unit of its own slope
+_STEEPEST = 8.0  # slope beyond which a surface counts as edge-on
+AROUND = 48  # directions, spread evenly, from which an avatar may be looked at
+_AROUND_SIZE = 192  # pixels of those looks
+_LOOKS: OrderedDict[tuple, Look] = OrderedDict()
+_LOOK_ENTRIES = 12
+_SIGHT: dict[tuple, np.ndarray] = {}
+
+
+@dataclass
+class Look:
+    """What one camera sees of an avatar at rest. H·W lists are pictures in row order."""
+
+    camera: Camera
+    mask: np.ndarray  # (H, W) bool, the guide's silhouette
+    depth: torch.Tensor  # (H·W,) float32 metres along the view, inf where nothing is or an overlay hides it
+    edge: torch.Tensor  # (H·W,) uint8 pixels to the nearest silhouette or depth edge, at most RAMP
+    slope: torch.Tensor  # (F, 4) float32: each triangle's depth per pixel to the right and down, its least and greatest depth, as on the screen
+    drawn: torch.Tensor  # (F,) bool: triangles that this view may paint
+    side_face: torch.Tensor | None  # (F,) bool: the face, when this view sees it from the side
+    pixels: torch.Tensor  # (N,) int64, the pixels away from depth edges
+    uv: torch.Tensor  # (N, 2) float32, where they lie in the atlas
 
 
 @dataclass
@@ -37,49 +58,87 @@ class ViewTexels:
     """What one view contributes. ``index`` (K,) into the texel list; ``x``, ``y`` (K,) picture coordinates; ``weight`` (K,) > 0;
     ``edge`` (K,) uint8 pixels to the nearest silhouette or depth edge, at most RAMP."""
 
-    camera: Camera
     index: torch.Tensor
     x: torch.Tensor
     y: torch.Tensor
     weight: torch.Tensor
     edge: torch.Tensor
-    mask: np.ndarray  # (H, W) bool, the guide's silhouette
-    check: torch.Tensor  # (N,) int64, thinned pixels of the guide away from depth edges, to measure the re-render with
-    check_uv: torch.Tensor  # (N, 2) float32, where those pixels lie in the atlas
 
     def only(self, chosen: torch.Tensor) -> ViewTexels:
         """The texels that ``chosen`` (K,) bool marks."""
-        lists = {name: getattr(self, name)[chosen] for name in ("index", "x", "y", "weight", "edge")}
-        return replace(self, **lists)
+        return ViewTexels(self.index[chosen], self.x[chosen], self.y[chosen], self.weight[chosen], self.edge[chosen])
 
     @property
     def nbytes(self) -> int:
-        tensors = (self.index, self.x, self.y, self.weight, self.edge, self.check, self.check_uv)
-        return sum(t.numel() * t.element_size() for t in tensors) + self.mask.nbytes
+        return sum(t.numel() * t.element_size() for t in (self.index, self.x, self.y, self.weight, self.edge))
 
 
-def see(avatar: Avatar, texels: TexelBuffer, cameras: Sequence[Camera]) -> list[ViewTexels]:
-    """Project the covered texels of the atlas into each camera: visible by z-buffer with slope bias, weighted by angle (cos⁴),
-    distance to depth edges and view (front before back before sides). The last results are kept."""
-    keys = [(*_identity(avatar, texels), camera) for camera in cameras]
-    missing = [camera for key, camera in zip(keys, cameras, strict=True) if key not in _CACHE]
-    made = dict(zip(missing, each(lambda camera: _project(avatar, texels, camera), missing), strict=True))
-    results = [_CACHE.pop(key) if key in _CACHE else made[camera] for key, camera in zip(keys, cameras, strict=True)]
-    _CACHE.update(zip(keys, results, strict=True))
-    while sum(item.nbytes for item in _CACHE.values()) > _CACHE_BYTES and len(_CACHE) > 1:
-        _CACHE.popitem(last=False)
+def identity(avatar: Avatar) -> tuple:
+    """What sight depends on, but for the camera."""
+    labels = hashlib.sha256(avatar.mesh.face_material.tobytes() + avatar.mesh.face_part.tobytes())
+    for material in avatar.materials:
+        if material.alpha_mode != "OPAQUE" and material.texture is not None:
+            pixels = avatar.textures[material.texture].pixels
+            if pixels is not None and pixels.shape[2] == 4:
+                labels.update(np.ascontiguousarray(pixels[:, :, 3]).data)
+    kinds = tuple((m.alpha_mode, m.alpha_cutoff, m.double_sided, m.texture) for m in avatar.materials)
+    return mesh_digest(avatar.mesh), labels.hexdigest(), kinds, tuple(avatar.parts), avatar.atlas
+
+
+def look_all(avatar: Avatar, cameras: Sequence[Camera], atlas: np.ndarray | None, device: Any) -> list[Look]:
+    """What each camera sees; the last results are kept. ``atlas`` (F,) bool: the triangles painted from the atlas, None for all."""
+    who = (*identity(avatar), None if atlas is None else atlas.tobytes(), str(device))
+    keys = [(*who, camera) for camera in cameras]
+    missing = [camera for key, camera in zip(keys, cameras, strict=True) if key not in _LOOKS]
+    made = dict(zip(missing, each(lambda camera: _look(avatar, camera, atlas, device), missing), strict=True))
+    results = [_LOOKS.pop(key) if key in _LOOKS else made[camera] for key, camera in zip(keys, cameras, strict=True)]
+    _LOOKS.update(zip(keys, results, strict=True))
+    while len(_LOOKS) > _LOOK_ENTRIES:
+        _LOOKS.popitem(last=False)
     return results
 
 
-def _identity(avatar: Avatar, texels: TexelBuffer) -> tuple:
-    """What a projection depends on, but for the camera."""
-    labels = hashlib.sha256(avatar.mesh.face_material.tobytes() + avatar.mesh.face_part.tobytes()).hexdigest()
-    kinds = tuple((m.alpha_mode, m.double_sided) for m in avatar.materials)
-    return texels.key, texels.size, str(texels.position.device), labels, kinds, tuple(avatar.parts)
+def _look(avatar: Avatar, camera: Camera, atlas: np.ndarray | None, device: Any) -> Look:
+    import torch
+
+    mesh = avatar.mesh
+    buffer = gbuffer(avatar, mesh.positions, mesh.normals, camera, device=device)
+    raster = buffer.raster
+    away = raster.image(buffer.at(buffer.away[:, None])[:, 0], float("inf"))
+    # depth over the picture as a plane per triangle, exact where it is linear: along the view, or one over it in perspective
+    corners = camera.project(mesh.positions)[0][mesh.faces]
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    area = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
+    area = np.where(np.abs(area) < 1e-12, 1e-12, area)
+    right = (first[:, 2] * second[:, 1] - second[:, 2] * first[:, 1]) / area
+    down = (second[:, 2] * first[:, 0] - first[:, 2] * second[:, 0]) / area
+    plane = np.stack([right, down, corners[:, :, 2].min(1), corners[:, :, 2].max(1)], 1)
+    slope = torch.as_tensor(np.nan_to_num(plane).astype(np.float32), device=device)
+    seen = slope[raster.faces]
+    steep = seen[:, :2].norm(dim=1)
+    if camera.fov:
+        steep = steep * away.reshape(-1)[raster.pixels] ** 2
+    limit = raster.image(2 * steep.clamp(max=20 * camera.pixel) + 1.5 * camera.pixel, 0.0)
+    edge = _edge_steps(away, limit)
+    hidden = covering(avatar, buffer)
+    depth = away.reshape(-1)
+    if hidden is not None:
+        depth = torch.where(hidden.reshape(-1), torch.full_like(depth, float("inf")), depth)
+    drawn = torch.ones(len(mesh.faces), dtype=torch.bool, device=device)
+    if atlas is not None:
+        drawn = torch.as_tensor(atlas, device=device)
+    good = (edge.reshape(-1)[raster.pixels] > 0) & drawn[raster.faces] & torch.isfinite(depth[raster.pixels])
+    inner = torch.nonzero(good).squeeze(1)
+    uv = buffer.at(mesh.uvs)[inner]
+    side_face = None
+    if "face" in avatar.parts and camera.axes[2][2] < 0.6:
+        side_face = torch.as_tensor(mesh.face_part == avatar.parts.index("face"), device=device)
+    mask = (raster.face >= 0).cpu().numpy()
+    return Look(camera, mask, depth, edge.reshape(-1), slope, drawn, side_face, raster.pixels[inner], uv)
 
 
-def _edge_ramp(away: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
-    """Trust by distance to the nearest jump in depth: (H, W), 1/RAMP at the edge pixel to 1 inside."""
+def _edge_steps(away: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
+    """Pixels to the nearest jump in depth: (H, W) uint8, 0 beside it, at most RAMP."""
     import torch
 
     edge = torch.zeros_like(away, dtype=torch.bool)
@@ -91,12 +150,16 @@ def _edge_ramp(away: torch.Tensor, limit: torch.Tensor) -> torch.Tensor:
         jump = (inside.narrow(axis, 0, size) != inside.narrow(axis, 1, size)) | ((a - b).abs() > bound)
         edge.narrow(axis, 0, size).logical_or_(jump)
         edge.narrow(axis, 1, size).logical_or_(jump)
-    ramp = torch.ones_like(away)
-    near = edge[None, None].float()
-    for step in range(RAMP):
-        ramp = torch.where((near[0, 0] > 0) & (ramp == 1), torch.full_like(ramp, (step + 0.5) / RAMP), ramp)
-        near = torch.nn.functional.max_pool2d(near, 3, 1, 1)
-    return ramp
+    steps = torch.where(edge, 0, RAMP).to(torch.uint8)
+    for step in range(1, RAMP):
+        wide = edge.clone()
+        wide[1:] |= edge[:-1]
+        wide[:-1] |= edge[1:]
+        edge = wide.clone()
+        edge[:, 1:] |= wide[:, :-1]
+        edge[:, :-1] |= wide[:, 1:]
+        steps[edge & (steps > step)] = step
+    return steps
 
 
 def _priority(camera: Camera) -> float:
@@ -104,120 +167,118 @@ def _priority(camera: Camera) -> float:
     return 0.72 + 0.2 * back[2] ** 2 + (0.08 if back[2] > 0.5 else 0.0)
 
 
-def _project(
-    avatar: Avatar, texels: TexelBuffer, camera: Camera, least: float = MIN_FACING, faces: torch.Tensor | None = None
-) -> ViewTexels:
+def project(look: Look, texels: TexelBuffer, surface: tuple[torch.Tensor, torch.Tensor]) -> ViewTexels:
+    """The texels that ``look`` sees: their triangle's own plane, at the centre of the pixel they fall into, must be what the camera
+    sees there. ``surface`` is ``texels.surface()``. Weighted by angle (cos⁴), distance to depth edges and view (front before back before sides).
+    """
     import torch
 
-    faces = texels.faces if faces is None else faces
-
-    device = texels.position.device
-    mesh = avatar.mesh
-    solid = np.array([m.alpha_mode == "OPAQUE" for m in avatar.materials], bool)[mesh.face_material]
-    buffer = gbuffer(avatar, mesh.positions, mesh.normals, camera, keep=solid, device=device)
-    raster = buffer.raster
-    height, width = raster.height, raster.width
-    away = raster.image(buffer.at(buffer.away[:, None])[:, 0], float("inf"))
-    # how much depth changes across one pixel of the surface seen there, from the triangle's own plane
-    corners = mesh.positions[mesh.faces].astype(np.float64)
-    plane = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    length = np.linalg.norm(plane, axis=1)
-    cosine = np.abs(plane @ camera.axes[2]) / np.maximum(length, 1e-20)
-    steep = np.sqrt(np.maximum(1 - cosine**2, 0)) / np.maximum(cosine, 0.05)
-    slope = torch.as_tensor((camera.pixel * steep).astype(np.float32), device=device)
-    limit = raster.image(slope[raster.faces] * 2.0 + 1.5 * camera.pixel, 0.0)
-    ramp = _edge_ramp(away, limit)
-    depth, bound = away.reshape(-1), limit.reshape(-1)
-    inner = torch.nonzero(ramp.reshape(-1)[raster.pixels[::_CHECK]] > 1 / RAMP).squeeze(1) * _CHECK
-    check = replace(raster, pixels=raster.pixels[inner], faces=raster.faces[inner], bary=raster.bary[inner])
-    check_uv = check.interpolate(torch.as_tensor(mesh.uvs, device=device), buffer.triangles)
-
+    camera = look.camera
+    height, width = look.mask.shape
+    depth = look.depth
+    device = depth.device
     axes = torch.tensor(camera.axes, dtype=torch.float32, device=device)
     target = torch.tensor(camera.target, dtype=torch.float32, device=device)
     eye = torch.tensor(camera.position, dtype=torch.float32, device=device)
     scale = camera.height / camera.extent
-    face_part = torch.zeros(len(mesh.faces), dtype=torch.bool, device=device)
-    if "face" in avatar.parts and camera.axes[2][2] < 0.6:
-        face_part = torch.as_tensor(mesh.face_part == avatar.parts.index("face"), device=device)
     priority = _priority(camera)
     found: list[tuple[torch.Tensor, ...]] = []
-    for part in chunks(len(texels.position), device):
-        place, normal = texels.position[part], texels.normal[part]
+    position, normals = surface
+    everything = bool(look.drawn.all())
+    for part in chunks(len(position), device):
+        place, normal, face = position[part], normals[part], texels.faces[part]
         if camera.fov:
             toward = eye - place
             toward = toward / toward.norm(dim=1, keepdim=True)
             facing = (toward * normal).sum(1)
         else:
             facing = normal @ axes[2]
-        chosen = torch.nonzero(facing > least).squeeze(1)
+        chosen = facing > MIN_FACING
+        if not everything:
+            chosen &= look.drawn[face]
+        chosen = torch.nonzero(chosen).squeeze(1)
         if not len(chosen):
             continue
-        facing = facing[chosen]
+        facing, face = facing[chosen], face[chosen]
         view = (place[chosen] - target) @ axes.T
         far = camera.distance - view[:, 2]
         zoom = scale * camera.distance / far if camera.fov else scale
         x = width / 2 + view[:, 0] * zoom
         y = height / 2 - view[:, 1] * zoom
-        inside = (x > 0) & (y > 0) & (x < width) & (y < height)
+        plane = torch.index_select(look.slope, 0, face)
+        steep = torch.hypot(plane[:, 0], plane[:, 1])
+        own = -1 / far if camera.fov else far
+        if camera.fov:
+            steep = steep * far * far
+        bound = camera.pixel * _NEAR + _STEEP * steep.clamp(max=_STEEPEST * camera.pixel)
         column, row = x.long().clamp_(0, width - 1), y.long().clamp_(0, height - 1)
-        pixel = row * width + column
-        seen = inside & ((far - depth[pixel]).abs() <= bound[pixel])
+
+        def lies(column: torch.Tensor, row: torch.Tensor, own: Any, x: Any, y: Any, plane: Any, bound: Any) -> Any:
+            """Whether the surface through (x, y, own) is what pixels (column, row) see."""
+            there = own + plane[:, 0] * (column + 0.5 - x) + plane[:, 1] * (row + 0.5 - y)
+            there = torch.minimum(torch.maximum(there, plane[:, 2]), plane[:, 3])
+            if camera.fov:
+                there = -1 / there
+            return (there - torch.index_select(depth, 0, row * width + column)).abs_() <= bound
+
+        seen = (x > 0) & (y > 0) & (x < width) & (y < height) & lies(column, row, own, x, y, plane, bound)
         kept = torch.nonzero(seen).squeeze(1)
         if not len(kept):
             continue
-        chosen, facing, x, y, far, pixel, column, row = (
-            t[kept] for t in (chosen, facing, x, y, far, pixel, column, row)
+        chosen, facing, face, x, y, own, plane, bound, column, row = (
+            t[kept] for t in (chosen, facing, face, x, y, own, plane, bound, column, row)
         )
         # are all four pixels that bilinear sampling would read this very surface?
+        pixel = row * width + column
+        edge = torch.index_select(look.edge, 0, pixel)
         left, top = (x - 0.5).floor().long().clamp_(0, width - 2), (y - 0.5).floor().long().clamp_(0, height - 2)
-        corner = top * width + left
-        clean = torch.ones_like(kept, dtype=torch.bool)
-        for offset in (0, 1, width, width + 1):
-            near = corner + offset
-            clean &= (depth[near] - far).abs() <= bound[pixel]
+        clean = edge > 1
+        rim = torch.nonzero(~clean).squeeze(1)
+        if len(rim):
+            fine = torch.ones_like(rim, dtype=torch.bool)
+            at = (own[rim], x[rim], y[rim], plane[rim], bound[rim])
+            for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+                fine &= lies(left[rim] + dx, top[rim] + dy, *at)
+            clean[rim] = fine
         x = torch.where(clean, x, column + 0.5)
         y = torch.where(clean, y, row + 0.5)
         square = facing * facing
-        trust = ramp.reshape(-1)[pixel]
+        trust = (edge.float() + 0.5).clamp_(max=RAMP) / RAMP
         weight = square * square * trust * priority
         weight = torch.where(clean, weight, weight * _SNAPPED).clamp_(min=1e-7)
-        weight = torch.where(face_part[faces[part][chosen]], weight * _OTHER_FACE, weight)
-        found.append((chosen + part.start, x.float(), y.float(), weight.float(), (trust * RAMP).to(torch.uint8)))
-    index, x, y, weight, edge = (torch.cat(t) for t in zip(*found, strict=True)) if found else _nothing(device)
-    return ViewTexels(camera, index, x, y, weight, edge, (raster.face >= 0).cpu().numpy(), check.pixels, check_uv)
+        if look.side_face is not None:
+            weight = torch.where(look.side_face[face], weight * _OTHER_FACE, weight)
+        found.append((chosen + part.start, x, y, weight, edge))
+    if not found:
+        empty = torch.zeros(0, device=device)
+        return ViewTexels(empty.long(), empty, empty, empty, empty.to(torch.uint8))
+    return ViewTexels(*(torch.cat(t) for t in zip(*found, strict=True)))
 
 
-def exposed(avatar: Avatar, texels: TexelBuffer, stride: int = 29, size: int = 256) -> torch.Tensor:
-    """Which of every ``stride``-th texel could be seen from outside at all: (S,) bool, cached. Skin under hair and clothes cannot.
-
-    A texel counts when one of 18 orthographic views all around sees it at more than a grazing angle.
-    """
-    import torch
-
-    key = (*_identity(avatar, texels), stride, size)
-    if key in _EXPOSED:
-        return _EXPOSED[key]
-    thin = replace(texels, position=texels.position[::stride], normal=texels.normal[::stride])
+def sight(avatar: Avatar, atlas: np.ndarray | None, device: Any = "cpu") -> np.ndarray:
+    """Where in the atlas those look who look at the avatar from all around: (N, 2) float32 UV, one for every pixel of AROUND pictures
+    from directions spread evenly over the sphere. Kept for the last avatar. ``atlas`` as for :func:`look_all`."""
+    key = (*identity(avatar), None if atlas is None else atlas.tobytes())
+    if key in _SIGHT:
+        return _SIGHT[key]
     target, extent = framing(avatar.mesh.positions)
-    out = torch.zeros(len(thin.position), dtype=torch.bool, device=texels.position.device)
-    around = ((-89, 360), (-45, 90), (0, 45), (45, 90), (89, 360))
-    cameras = [Camera(a, e, target, extent, size, size) for e, step in around for a in range(0, 360, step)]
-    faces = texels.faces[::stride]
-    for view in each(lambda camera: _project(avatar, thin, camera, least=0.12, faces=faces), cameras):
-        out[view.index] = True
-    _EXPOSED.clear()
-    _EXPOSED[key] = out
-    return out
+    step = np.arange(AROUND) + 0.5
+    elevations = np.degrees(np.arcsin(1 - 2 * step / AROUND))
+    azimuths = np.degrees(np.pi * (1 + np.sqrt(5)) * step) % 360
 
+    def seen(direction: tuple[float, float]) -> np.ndarray:
+        camera = Camera(*map(float, direction), target, extent, _AROUND_SIZE, _AROUND_SIZE)
+        buffer = gbuffer(avatar, avatar.mesh.positions, avatar.mesh.normals, camera, device=device)
+        uv = buffer.at(avatar.mesh.uvs).cpu().numpy()
+        return uv if atlas is None else uv[atlas[buffer.raster.faces.cpu().numpy()]]
 
-def _nothing(device: Any) -> tuple[torch.Tensor, ...]:
-    import torch
-
-    empty = torch.zeros(0, device=device)
-    return empty.long(), empty, empty, empty, empty.to(torch.uint8)
+    points = np.concatenate(each(seen, zip(azimuths, elevations, strict=True)))
+    _SIGHT.clear()
+    _SIGHT[key] = points
+    return points
 
 
 def forget() -> None:
     """Empty the caches (benchmarks of a cold bake)."""
-    _CACHE.clear()
-    _EXPOSED.clear()
+    _LOOKS.clear()
+    _SIGHT.clear()

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from chibi_avatar.avatar import texels, visibility
+from chibi_avatar.avatar import strips, visibility
 from chibi_avatar.avatar.bake import BakeOptions, bake
 from chibi_avatar.avatar.build import build_avatar
 from chibi_avatar.avatar.camera import view_set
@@ -41,7 +41,7 @@ def _median(function, before=None) -> str:
 
 
 def _forget() -> None:
-    texels.forget()
+    strips.forget()
     visibility.forget()
 
 

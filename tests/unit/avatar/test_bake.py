@@ -41,7 +41,7 @@ def truth():
     """A figure painted with the pattern, the same figure unpainted, and the texels."""
     blank = figure(24, np.full((64, 64, 3), 128, np.uint8))
     texels = texel_gbuffer(blank.mesh, SIZE)
-    color = texels.image(torch.from_numpy(_pattern(texels.position.numpy())))
+    color = texels.image(torch.from_numpy(_pattern(texels.surface()[0].numpy())))
     atlas = pull_push(color, texels.raster.face >= 0).numpy()
     painted = blank.with_textures([Texture("atlas", (atlas * 255 + 0.5).astype(np.uint8))])
     return blank, painted, texels, atlas
@@ -107,7 +107,7 @@ def test_unseen_places_get_the_colour_of_their_surroundings(truth):
 def test_the_mirror_fills_one_side_exactly(truth):
     """A figure drawn from the left only would have a smeared right side."""
     blank, _, texels, _ = truth
-    place = texels.position.numpy()
+    place = texels.surface()[0].numpy()
     even = _pattern(np.stack([np.abs(place[:, 0]), place[:, 1], place[:, 2]], 1))
     atlas = pull_push(texels.image(torch.from_numpy(even)), texels.raster.face >= 0).numpy()
     painted = blank.with_textures([Texture("atlas", (atlas * 255 + 0.5).astype(np.uint8))])
@@ -115,7 +115,7 @@ def test_the_mirror_fills_one_side_exactly(truth):
     half = Views((views.cameras[1],))
     result = bake(blank, guide_maps(painted, half, ["paint"])["paint"], half, OPTIONS)
     assert result.report["filled_mirror"] > 0.3 * result.report["texels"]
-    right = (place[:, 0] < -0.1) & (np.abs(texels.normal.numpy()[:, 0]) > 0.4)
+    right = (place[:, 0] < -0.1) & (np.abs(texels.surface()[1].numpy()[:, 0]) > 0.4)
     got = result.atlas.reshape(-1, 3)[texels.pixels.numpy()][right]
     assert psnr(got, even[right]) > 35
     alone = bake(blank, guide_maps(painted, half, ["paint"])["paint"], half, replace(OPTIONS, mirror=False))
@@ -186,7 +186,7 @@ def test_ghosts_do_not_appear_where_drawings_differ(truth, four):
     mask = guide_maps(blank, views, ["mask"])["mask"] > 0
     other[1] = np.where(mask[1][..., None], stripes, 1)
     result = bake(blank, other, views, replace(OPTIONS, match_colors=False, register=False))
-    place, normal = texels.position.numpy(), texels.normal.numpy()
+    place, normal = (item.numpy() for item in texels.surface())
     side = (normal[:, 0] > 0.9) & (place[:, 1] < 0.5)
     got = result.atlas.reshape(-1, 3)[texels.pixels.numpy()][side]
     assert got.std(0).min() > 0.2

@@ -99,7 +99,7 @@ def test_a_texture_raster_reaches_the_border_texels():
     around = sum(covered[1 + dy : 129 + dy, 1 + dx : 129 + dx] for dy in (-1, 0, 1) for dx in (-1, 0, 1)) > 0
     assert ((face >= 0) == around).all()
     assert (face[plain >= 0] == plain[plain >= 0]).all()
-    assert texels.position.isfinite().all()
+    assert texels.surface()[0].isfinite().all()
 
 
 def test_views_look_where_their_names_say():

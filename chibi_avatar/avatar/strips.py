@@ -1,0 +1,74 @@
+"""The atlas cut into strips of rows: each with its texels and what every view sees of them. Small atlases are kept for the next bake."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from .camera import Camera
+from .model import Avatar
+from .texels import TexelBuffer, texel_gbuffer
+from .visibility import ViewTexels, identity, look_all, project
+
+_STRIP = 1 << 19  # texels of the atlas in one strip
+_KEPT = 2048  # atlases of up to this size are kept
+_CACHE_BYTES = 700_000_000
+_CACHE: OrderedDict[tuple, Strip] = OrderedDict()
+_LOCK = Lock()  # strips are made side by side
+
+
+@dataclass
+class Strip:
+    """Some rows of the atlas, and of each view the texels that it sees there."""
+
+    texels: TexelBuffer
+    views: list[ViewTexels]
+
+    @property
+    def nbytes(self) -> int:
+        raster = self.texels.raster
+        lists = (raster.face, raster.pixels, raster.faces, raster.bary)
+        return sum(t.numel() * t.element_size() for t in lists) + sum(view.nbytes for view in self.views)
+
+
+class Strips:
+    """The strips of an avatar's atlas as ``cameras`` see them. ``keep`` (F,) bool: triangles painted from the atlas, None for all."""
+
+    def __init__(self, avatar: Avatar, keep: np.ndarray | None, cameras: Sequence[Camera], device: Any) -> None:
+        self.looks = look_all(avatar, cameras, keep, device)
+        self._avatar, self._keep, self._device = avatar, keep, device
+        self._key = (*identity(avatar), None if keep is None else keep.tobytes(), tuple(cameras), str(device))
+
+    @staticmethod
+    def rows(size: int) -> list[tuple[int, int]]:
+        """(first, end) row of each strip of a ``size``² atlas."""
+        step = max(_STRIP // size, 1)
+        return [(first, min(first + step, size)) for first in range(0, size, step)]
+
+    def at(self, size: int, rows: tuple[int, int]) -> Strip:
+        """One strip, from the last bake if it is the same."""
+        key = (*self._key, size, rows)
+        with _LOCK:
+            if key in _CACHE:
+                _CACHE.move_to_end(key)
+                return _CACHE[key]
+        texels = texel_gbuffer(self._avatar.mesh, size, self._keep, self._device, rows)
+        surface = texels.surface()
+        strip = Strip(texels, [project(look, texels, surface) for look in self.looks])
+        if size <= _KEPT:
+            with _LOCK:
+                _CACHE[key] = strip
+                while sum(item.nbytes for item in _CACHE.values()) > _CACHE_BYTES and len(_CACHE) > 1:
+                    _CACHE.popitem(last=False)
+        return strip
+
+
+def forget() -> None:
+    """Empty the cache (benchmarks of a cold bake)."""
+    with _LOCK:
+        _CACHE.clear()
