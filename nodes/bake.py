@@ -140,10 +140,10 @@ class ChibiAvatarGuides(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "view_set",
-                    options=["sides4", "front", "front_back", "sides6", "three_quarter"],
+                    options=["sides4", "front", "front_back", "sides6", "three_quarter", "around8"],
                     default="sides4",
-                    tooltip="Which views. Four sides cover nearly all of a figure; six add top and bottom; fewer are faster and leave "
-                    "more to the fill.",
+                    tooltip="Which views. Four sides cover about nine tenths of what is to be seen of a figure; six add top and bottom; "
+                    "eight look between the sides from below and above and leave almost nothing to the fill.",
                 ),
                 io.Int.Input(
                     "size",

@@ -214,7 +214,8 @@ function addUpload(node) {
     combo.callback?.(value);
     app.rootGraph?.setDirtyCanvas?.(true, true);
   });
-  const button = node.addWidget("button", text().upload, null, () => picker.click());
+  // not in the prompt, and not among the values a workflow file keeps
+  const button = node.addWidget("button", text().upload, null, () => picker.click(), { serialize: false });
   button.serialize = false;
 }
 

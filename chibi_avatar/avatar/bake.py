@@ -32,6 +32,7 @@ _MATCH_FROM = 1.5 / 255  # views that differ less than this are left as they are
 _COARSE = 512  # texels: the atlas on which views are compared
 _OUTSIDE = -2  # owner of a texel that belongs to no chart; -1 where no view reached
 _ROUNDS = 2  # of refinement
+_CONFLICT = 4 / 255  # median difference of views from which they are different drawings, not the same one seen twice
 _BORDER = 5.0  # ΔE2000 between the sides of a seam from which it is a border in the paint
 _INKED = 0.15  # how much darker (0..1) than the ring inside them edge pixels are when they are a drawn outline
 _GRAPHS: dict[str, SurfaceGraph] = {}
@@ -204,7 +205,7 @@ def bake(
     picture = pull_push(atlas.view(size, size, 3), inside.view(size, size))
     targets = [source.target(number) for number, source in enumerate(sources)]
     if options.strength == 1:
-        refine(picture, owner, targets, _ROUNDS, fields is not None)
+        refine(picture, owner, targets, _ROUNDS, gap > _CONFLICT)
     first, second = _plain_seams(avatar, keep, size)
     close_seams(picture, first, second)
 

@@ -177,6 +177,20 @@ VIEW_SETS: dict[str, tuple[tuple[tuple[str, float, float], ...], int]] = {
         (("front_left", 40, 0), ("front_right", -40, 0), ("back_left", 140, 0), ("back_right", -140, 0)),
         2,
     ),
+    # the four sides and, between them, alternately from below and from above: what one side's mirror image cannot show, the other sees
+    "around8": (
+        (
+            ("front", 0, 0),
+            ("left", 90, 0),
+            ("back", 180, 0),
+            ("right", 270, 0),
+            ("front_left_low", 45, -45),
+            ("back_left_high", 135, 45),
+            ("back_right_low", 225, -45),
+            ("front_right_high", 315, 45),
+        ),
+        4,
+    ),
 }
 NAMED_VIEWS: dict[str, tuple[float, float]] = {
     "front": (0, 0), "three_quarter": (28, 6), "left": (90, 0), "right": (270, 0), "back": (180, 0),

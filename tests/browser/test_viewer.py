@@ -148,4 +148,8 @@ def test_upload_from_the_loader_and_a_file_that_is_gone(momo: Path, frontend: An
     value = frontend.page.evaluate(f"() => {node}.widgets[0].value")
     assert value.startswith("3d/mine")
     assert (frontend.server.base / "input" / value).read_bytes() == own.read_bytes()
+    sent = frontend.page.evaluate(
+        f"async () => (await window.app.graphToPrompt()).output[String({node}.id)].inputs"
+    )  # the button is no input of the node
+    assert sent["file"] == value and set(sent) <= {"file", "i_am_the_author", "paint_texture"}
     assert frontend.errors == []

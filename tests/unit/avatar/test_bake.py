@@ -11,7 +11,7 @@ from chibi_testing.shapes import figure
 from scipy.ndimage import binary_erosion, map_coordinates
 
 from chibi_avatar.avatar.bake import BakeOptions, bake
-from chibi_avatar.avatar.camera import Views, view_set
+from chibi_avatar.avatar.camera import Camera, Views, view_set
 from chibi_avatar.avatar.guides import guide_maps
 from chibi_avatar.avatar.metrics import delta_e2000, psnr, srgb_to_lab
 from chibi_avatar.avatar.model import AvatarError, Material, Texture
@@ -67,6 +67,17 @@ def test_the_pictures_come_back(four):
     assert min(_rerender(result.avatar, views, images)) >= 45
     assert min(view["psnr_db"] for view in result.report["views"]) >= 45
     assert all(view["iou"] == 1.0 and view["scale"] == 1.0 for view in result.report["views"])
+
+
+def test_hard_edges_come_back_sharp():
+    """Eyes and lettering would be smoothed twice, once into the texture and once out of it: 45 dB with the painted figure of a checker."""
+    cells = np.indices((256, 256)).sum(0) // 16 % 2
+    painted = figure(24, np.where(cells[..., None], 230, 40).astype(np.uint8).repeat(3, 2))
+    views = view_set(painted, "sides4", 512)
+    images = guide_maps(painted, views, ["paint"])["paint"]
+    result = bake(figure(24, np.full((64, 64, 3), 128, np.uint8)), images, views, BakeOptions(1024))
+    assert min(_rerender(result.avatar, views, images)) >= 33
+    assert min(view["psnr_db"] for view in result.report["views"]) >= 45
 
 
 def test_coverage_of_four_and_six_views(truth, four):
@@ -190,6 +201,31 @@ def test_ghosts_do_not_appear_where_drawings_differ(truth, four):
     side = (normal[:, 0] > 0.9) & (place[:, 1] < 0.5)
     got = result.atlas.reshape(-1, 3)[texels.pixels.numpy()][side]
     assert got.std(0).min() > 0.2
+
+
+def test_views_that_differ_are_not_sharpened_into_each_other(truth, four):
+    """Where two drawings disagree, putting back what one of them shows must not bring back the seam that the blend took away."""
+    blank, _, _, _ = truth
+    views, images, _ = four
+    tinted = images.copy()
+    tinted[1] = np.where(images[1] < 1, images[1] * 0.8 + 0.1, 1)
+    result = bake(blank, tinted, views, replace(OPTIONS, match_colors=False))
+    between = Views((Camera(45, 0, (0, 0.5, 0), 1.1, VIEW, VIEW),))
+    uneven, plain = (
+        np.abs(np.diff(guide_maps(avatar, between, ["paint"])["paint"][0], axis=1))
+        for avatar in (result.avatar, four[2].avatar)
+    )
+    inner = slice(VIEW // 2 - 20, VIEW // 2 + 20)
+    assert uneven[60:120, inner].max() < plain[60:120, inner].max() + 0.03
+
+
+def test_strips_give_what_the_whole_atlas_gives(truth):
+    """A line would run across the texture at the border of every strip, or texels would belong to nothing there."""
+    blank, _, whole, _ = truth
+    parts = [texel_gbuffer(blank.mesh, SIZE, rows=(first, first + 128)) for first in range(0, SIZE, 128)]
+    assert (torch.cat([part.pixels + part.first * SIZE for part in parts]) == whole.pixels).all()
+    for name in ("faces", "bary"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name)), name
 
 
 def test_strength_and_the_old_texture(truth, four):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from chibi_testing.shapes import figure
@@ -10,7 +12,7 @@ from chibi_avatar.avatar.bake import BakeOptions, bake
 from chibi_avatar.avatar.camera import Camera, Views, view_set
 from chibi_avatar.avatar.guides import MAPS, cut_sheet, guide_maps, make_sheet
 from chibi_avatar.avatar.keypoints import pose_frame
-from chibi_avatar.avatar.model import AvatarError
+from chibi_avatar.avatar.model import AvatarError, Material, Texture
 from chibi_avatar.avatar.visibility import look_all
 
 
@@ -115,3 +117,68 @@ def test_an_unknown_map_is_named(avatar):
     """A script with a typing error would silently miss a map."""
     with pytest.raises(AvatarError, match="no guide map 'dept'"):
         guide_maps(avatar, view_set(avatar, "front", 64), ["dept"])
+
+
+def _with_layers(mode: str, alpha: int):
+    """The figure, and 3 cm in front of its middle a square of a second material: red, its left half see-through."""
+    plain = figure(24)
+    mesh = plain.mesh
+    corners = np.array([[-0.1, 0.6, 0.3], [0.1, 0.6, 0.3], [0.1, 0.8, 0.3], [-0.1, 0.8, 0.3]], np.float32)
+    count = len(mesh.positions)
+
+    def more(name, rows):
+        return np.concatenate([getattr(mesh, name), np.asarray(rows, getattr(mesh, name).dtype)])
+
+    square = replace(
+        mesh,
+        positions=more("positions", corners),
+        normals=more("normals", [[0, 0, 1]] * 4),
+        uvs=more("uvs", [[0, 1], [1, 1], [1, 0], [0, 0]]),
+        faces=more("faces", [[count, count + 1, count + 2], [count, count + 2, count + 3]]),
+        face_material=more("face_material", [1, 1]),
+        face_part=more("face_part", [1, 1]),
+        joints=more("joints", [[0] * 4] * 4),
+        weights=more("weights", [[1, 0, 0, 0]] * 4),
+        morphs={},
+        weld=None,
+        mirror=None,
+    )
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    pixels[:, :, 0] = 255
+    pixels[:, 4:, 3] = alpha
+    return replace(
+        plain,
+        mesh=square,
+        materials=[*plain.materials, Material("layer", 1, alpha_mode=mode)],
+        textures=[*plain.textures, Texture("layer", pixels)],
+    )
+
+
+@pytest.mark.parametrize(("mode", "alpha", "share"), [("MASK", 255, 1.0), ("BLEND", 255, 1.0), ("BLEND", 102, 0.4)])
+def test_see_through_materials_are_seen_through(mode, alpha, share):
+    """The lashes of a VRoid figure would be black boxes on its face, in the guides and in the renders."""
+    layered, bare = _with_layers(mode, alpha), figure(24)
+    views = view_set(bare, "front", 256)
+    got = guide_maps(layered, views, ["paint", "mask", "depth"])
+    without = guide_maps(bare, views, ["paint", "mask", "depth"])
+    camera = views.cameras[0]
+    (x0, y0, _), (x1, y1, _) = camera.project(np.array([[-0.08, 0.78, 0.3], [-0.02, 0.62, 0.3]]))[0]
+    clear = (0, slice(int(y0), int(y1)), slice(int(x0), int(x1)))
+    (x0, _, _), (x1, _, _) = camera.project(np.array([[0.03, 0.78, 0.3], [0.08, 0.62, 0.3]]))[0]
+    tinted = (0, slice(int(y0), int(y1)), slice(int(x0), int(x1)))
+    np.testing.assert_allclose(got["paint"][clear], without["paint"][clear], atol=1e-6)
+    wanted = without["paint"][tinted] * (1 - share) + np.float32([1, 0, 0]) * share
+    np.testing.assert_allclose(got["paint"][tinted], wanted, atol=0.01)
+    nearer = got["depth"][tinted].mean() > without["depth"][tinted].mean() + 0.01
+    assert nearer == (share == 1.0)
+    assert (got["mask"] == without["mask"]).all()
+
+
+def test_what_a_thin_layer_tints_is_not_painted_under_it():
+    """Blush or shadow drawn as a layer would be baked into the skin below, and then lie over it once more."""
+    layered = _with_layers("BLEND", 102)
+    views = view_set(layered, "front", 256)
+    paint = guide_maps(layered, views, ["paint"])["paint"]
+    result = bake(layered, paint, views, BakeOptions(512, register=False, match_colors=False))
+    old, new = guide_maps(layered, views, ["paint"])["paint"], guide_maps(result.avatar, views, ["paint"])["paint"]
+    assert np.abs(old - new).max() < 0.1 and result.avatar.textures[1] is layered.textures[1]
