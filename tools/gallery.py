@@ -9,9 +9,12 @@ import numpy as np
 from PIL import Image
 
 from chibi_avatar.avatar import wardrobe
-from chibi_avatar.avatar.build import build_avatar
+from chibi_avatar.avatar.build import FACES, build_avatar
+from chibi_avatar.avatar.model import Avatar
 from chibi_avatar.avatar.render import render
 from chibi_avatar.character import Character
+from chibi_avatar.pose import library
+from chibi_avatar.pose.rig import pose_rig
 
 DOCS = Path(__file__).parents[1] / "docs"
 SKINS = ("#fbdcc8", "#fde6d6", "#f7d2b8", "#f3c7a6", "#e0a77f", "#c08a62", "#8f5f42")
@@ -31,6 +34,26 @@ HAIR_COLORS = (
 )
 EYE_COLORS = ("#6b4632", "#3f6fb5", "#4f9a6a", "#8a5fc0", "#c98a2f", "#c2485a", "#59b5c9")
 CLOTH = ("#f2b3a5", "#8fb7de", "#f7ce6d", "#a6d1b3", "#c9a6de", "#e8788a", "#6d7fb5", "#f6efe4", "#55586b")
+
+# what people do in the gallery: poses that suit skirts, robes and trousers, and a face that goes with each
+MOODS = (
+    ("waving", "happy"),
+    ("one_hand_on_hip", "smile"),
+    ("hands_clasped", "relaxed"),
+    ("walking", "grin"),
+    ("peace", "wink"),
+    ("hands_behind_back", "smile"),
+    ("welcome", "happy"),
+    ("hands_on_hips", "angry"),
+    ("standing", "smile"),
+    ("thumbs_up", "grin"),
+    ("hand_on_heart", "smile"),
+    ("pointing_up", "surprised"),
+    ("shy", "shy"),
+    ("arms_crossed", "pout"),
+    ("presenting", "grin"),
+    ("hands_in_pockets", "smile"),
+)
 
 
 def random_character(seed: int) -> Character:
@@ -127,30 +150,27 @@ def save(name: str, image: np.ndarray) -> None:
     )
 
 
+def portrait(avatar: Avatar, view: str, size: int, mood: tuple[str, str] | None = None) -> np.ndarray:
+    """A figure on the soft ground, (size, size, 3) float32; in the T-pose without ``mood`` (pose of the library, expression)."""
+    if mood is None:
+        return render(avatar, view, size, background="soft")[0]
+    rig = pose_rig(library.frame(mood[0], heads=avatar.heads), avatar.joints)
+    return render(avatar, view, size, rig.rotations, FACES[mood[1]], "soft", offset=rig.offset)[0]
+
+
 def main() -> None:
     """Draw the gallery of 24 and the turns of the two avatars of the README."""
     DOCS.mkdir(exist_ok=True)
     cells = []
     for seed in range(24):
         avatar = build_avatar(random_character(seed), texture_size=1024)
-        cells.append(
-            np.concatenate(
-                [render(avatar, view, 300, background="soft")[0][:, 40:260] for view in ("front", "back")], 1
-            )
-        )
+        mood = MOODS[seed % len(MOODS)]
+        cells.append(np.concatenate([portrait(avatar, view, 300, mood)[:, 40:260] for view in ("front", "back")], 1))
     save("gallery", np.concatenate([np.concatenate(cells[i : i + 4], 1) for i in range(0, 24, 4)], 0))
     for name, character in (("avatar_girl", GIRL), ("avatar_boy", BOY)):
         avatar = build_avatar(character)
-        save(
-            name,
-            np.concatenate(
-                [
-                    render(avatar, view, 560, background="soft")[0][:, 60:500]
-                    for view in ("front", "three_quarter", "left", "back")
-                ],
-                1,
-            ),
-        )
+        views = [portrait(avatar, view, 560)[:, 60:500] for view in ("front", "three_quarter", "left", "back")]
+        save(name, np.concatenate(views, 1))
 
 
 if __name__ == "__main__":
