@@ -171,16 +171,16 @@ def curly(b: Builder) -> None:
     b.shell([(0, 0.86), (40, 0.80), (58, 0.52), (72, 0.12), (100, 0.05), (180, 0.03)], [(0, 0.09), (60, 0.11), (110, 0.14), (180, 0.14)],
             locks=12, groove=0.035, tips=0.04, back=0.05, lumps=0.028, curl=0.08, crown=0.11)  # fmt: skip
     rows = [
-        (0.02, 0.165, (76, 108, 142, 175)),
-        (0.26, 0.160, (66, 98, 131, 164)),
-        (0.52, 0.155, (70, 106, 142, 177)),
-        (0.76, 0.145, (64, 108, 152)),
+        (0.03, 0.180, (80, 118, 158)),
+        (0.27, 0.170, (68, 102, 138, 172)),
+        (0.53, 0.165, (70, 110, 148)),
+        (0.77, 0.150, (62, 104, 150)),
     ]
     for k, (y, r, degrees) in enumerate(rows):
         for i, deg in enumerate(degrees):
-            c = b.on_skull([(deg, max(y, 0.10), 0.085)])[0]
+            c = b.on_skull([(deg, max(y, 0.10), 0.085 + 0.045 * smoothstep(70, 150, deg))])[0]
             c[1] = y + 0.025 * np.sin(deg)
-            b.ball(c, r, True, swirl=0.10, axis=(np.sin(i * 2.1 + k), 0.7, np.cos(i * 1.7 + k)), size=0.8)
+            b.ball(c, r, True, swirl=0.055, axis=(np.sin(i * 2.1 + k), 0.7, np.cos(i * 1.7 + k)), size=0.88)
 
 
 def bun(b: Builder) -> None:

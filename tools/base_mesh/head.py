@@ -253,7 +253,8 @@ def face_morphs(f: np.ndarray) -> dict[str, np.ndarray]:
         "lookDown": both(eye_shift, 0.0, -0.042),
         "lookLeft": eye_shift(f, 1.0, 0.040, 0.0) + eye_shift(f, -1.0, 0.040, 0.0),
         "lookRight": eye_shift(f, 1.0, -0.040, 0.0) + eye_shift(f, -1.0, -0.040, 0.0),
-        "smile": mouth(2.1, 1.22, 0.0) + both(eye_scale, -0.10) + both(brow_move, 0.012, 0.0),
+        "smile": mouth(2.1, 1.22, 0.0)
+        + both(brow_move, 0.012, 0.0),  # the eyes stay free: a wink is a smile and a blink
         "grin": mouth(0.85, 1.10, 0.62),
         "pout": mouth(-0.5, 0.42, 0.0) + both(brow_move, -0.012, -0.012),
         "worried": both(brow_move, 0.012, 0.030),
