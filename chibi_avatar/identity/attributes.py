@@ -14,9 +14,12 @@ import numpy as np
 from .colors import from_lab, hair_color_name, skin_tone, to_hex, to_lab
 from .geometry import HEAD_SIZE, head_matrix, warp
 from .model import Face, Guess
+from .quality import yaw_balance
 
 _CENTRE = np.array([128.0, 122.0])
 _RADII = np.array([60.0, 84.0])
+# Lightness of skin in a well exposed photo.
+_SKIN_LIGHT = 78.0
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,15 @@ class Regions:
     sureness: float
 
 
-def _grid() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _centre(turned: float) -> np.ndarray:
+    """The middle of the skull: a turned face moves away from it."""
+    return _CENTRE - np.array([18.0 * float(np.clip(turned, -1, 1)), 0.0])
+
+
+def _grid(turned: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     y, x = np.mgrid[0:HEAD_SIZE, 0:HEAD_SIZE].astype(np.float64)
-    radius = np.hypot((x - _CENTRE[0]) / _RADII[0], (y - _CENTRE[1]) / _RADII[1])
-    return x, y, radius
+    centre = _centre(turned)
+    return x, y, np.hypot((x - centre[0]) / _RADII[0], (y - centre[1]) / _RADII[1])
 
 
 def _box(x0: int, x1: int, y0: int, y1: int) -> tuple[slice, slice]:
@@ -67,8 +75,11 @@ def _skin_distance(lab: np.ndarray, middle: np.ndarray, spread: np.ndarray) -> n
     return np.sqrt((((lab - middle) / spread / np.array([2.2, 1.4, 1.4])) ** 2).sum(-1))
 
 
-def find_regions(crop: np.ndarray, valid: np.ndarray) -> Regions | None:
-    """Hair and skin of a head in the head frame, or None when there is no skin to start from."""
+def find_regions(crop: np.ndarray, valid: np.ndarray, turned: float = 0.0) -> Regions | None:
+    """Hair and skin of a head in the head frame, or None when there is no skin to start from.
+
+    ``turned`` is where the nose is between the eyes (:func:`quality.yaw_balance`, -1..1): the skull lies on the other side.
+    """
     import cv2
 
     smooth = cv2.medianBlur(crop, 5)
@@ -78,37 +89,69 @@ def find_regions(crop: np.ndarray, valid: np.ndarray) -> Regions | None:
     except ValueError:
         return None
     unlike = _skin_distance(lab, middle, spread)
-    radius = _grid()[2]
-    seeds, lengths = [], []
-    # Rays from the brow upwards: hair begins at the first strong edge. Foreheads shine, but they shine gradually.
-    for degrees in range(-56, 57, 4):
+    x, y, radius = _grid(turned)
+    around = lab[(valid & (radius > 1.55) & (y < 200))]
+    seeds, lengths = _probe(lab, valid, unlike, turned)
+    if len(seeds) < 12:
+        return Regions(np.zeros_like(valid), unlike < 2.2, valid, middle, 0.0)
+    mode, agreement = _common_color(seeds, around, middle)
+    hair = _grow(smooth, lab, valid, seeds[mode, 1:], unlike, from_lab(middle), (x, y, radius))
+    # Skin that goes on past the top of a head means a bald one, or hair of the skin's own colour.
+    border = float(np.median(lengths))
+    sureness = float(np.clip((1.02 - border) / 0.25, 0, 1)) * min(1.0, len(lengths) / 24) * agreement
+    return Regions(hair, (unlike < 2.2) & (radius < 1.0), valid, middle, sureness)
+
+
+def _probe(lab: np.ndarray, valid: np.ndarray, unlike: np.ndarray, turned: float) -> tuple[np.ndarray, list[float]]:
+    """Rays from the brow upwards: what comes after the first strong edge, as rows of angle and Lab [N, 4], and where each ray met the edge.
+
+    Foreheads shine, but they shine gradually. Every ray gives up to three pieces, because behind thin hair there may be a wall.
+    """
+    found, lengths = [], []
+    centre = _centre(turned)
+    for degrees in range(-60, 61, 4):
         angle = math.radians(degrees)
-        steps = np.arange(0.42 + 0.33 * abs(degrees) / 56, 1.45, 0.012)
-        px = np.rint(_CENTRE[0] + np.sin(angle) * steps * _RADII[0]).astype(int)
-        py = np.rint(_CENTRE[1] - np.cos(angle) * steps * _RADII[1]).astype(int)
+        steps = np.arange(0.42 + 0.33 * abs(degrees) / 56, 1.5, 0.012)
+        px = np.rint(centre[0] + np.sin(angle) * steps * _RADII[0]).astype(int)
+        py = np.rint(centre[1] - np.cos(angle) * steps * _RADII[1]).astype(int)
         inside = (px >= 0) & (px < HEAD_SIZE) & (py >= 0) & (py < HEAD_SIZE)
         inside &= np.cumprod(valid[np.clip(py, 0, 255), np.clip(px, 0, 255)]) > 0
         px, py, steps = px[inside], py[inside], steps[inside]
         start = _edge(lab[py, px] * np.array([1.0, 1.5, 1.5]))
-        if start is None or steps[start] > 0.95:
+        if start is None or steps[start] > 1.0:
             fringe = steps < 0.85
-            if fringe.sum() < 12 or float(np.median(unlike[py, px][fringe])) < 1.7:
-                if start is None:
-                    continue
-            else:
+            if fringe.sum() >= 12 and float(np.median(unlike[py, px][fringe])) >= 1.7:
                 start = 0  # a fringe covers the forehead: the ray began in it
+            elif start is None:
+                continue
         lengths.append(float(steps[start]))
-        band = slice(start + 3, start + 16)
-        keep = steps[band] < 1.14
-        if keep.sum() >= 4:
-            seeds.append(lab[py[band], px[band]][keep])
-    if len(seeds) < 8:
-        return Regions(np.zeros_like(valid), unlike < 2.2, valid, middle, 0.0)
-    hair = _grow(lab, valid, seeds, unlike)
-    border = float(np.median(lengths))
-    # Skin that goes on past the top of a head means a bald one, or hair of the skin's own colour.
-    sureness = float(np.clip((1.02 - border) / 0.25, 0, 1)) * min(1.0, len(seeds) / 24)
-    return Regions(hair, (unlike < 2.2) & (radius < 1.0), valid, middle, sureness)
+        for first in (5, 13, 21):  # the first pixels behind an edge are a blend of both sides
+            piece = slice(start + first, start + first + 8)
+            if len(px[piece]) == 8 and steps[start + first] < 1.3:
+                found.append([degrees, *np.median(lab[py[piece], px[piece]], axis=0)])
+    return np.array(found).reshape(-1, 4), lengths
+
+
+def _common_color(seeds: np.ndarray, around: np.ndarray, skin: np.ndarray) -> tuple[np.ndarray, float]:
+    """Which of the pieces ``seeds`` [N, 4] have the colour of the hair ([N] bool), and how alone that colour is (0..1).
+
+    The colour that most pieces share wins. Pieces above the brow count more than those at the side, where a turned head shows the wall; the
+    colour of the wall itself, found far ``around`` the head, and the colour of the skin count less.
+    """
+    colors = seeds[:, 1:]
+    weight = 0.35 + 0.65 * np.cos(np.radians(seeds[:, 0] * 1.3)) ** 2
+    scale = np.array([1.0, 1.5, 1.5])
+    if len(around) > 200:
+        sample = around[:: max(1, len(around) // 400)]
+        near = np.linalg.norm((colors[:, None] - sample[None]) * scale, axis=-1) < 11
+        weight = weight * (1 - 0.75 * np.clip(near.mean(1) / 0.25, 0, 1))
+    weight = weight * np.clip((np.linalg.norm((colors - skin) * scale, axis=-1) - 6) / 16, 0.1, 1)
+    together = np.linalg.norm((colors[:, None] - colors[None]) * scale, axis=-1)
+    company = (together < 14) @ weight
+    best = int(np.argmax(company * np.maximum(weight, 0.05)))
+    centre = np.average(colors, axis=0, weights=weight * (together[best] < 14) + 1e-9)
+    mode = np.linalg.norm((colors - centre) * scale, axis=-1) < 17
+    return mode, float(np.clip(weight[mode].sum() / max(weight.sum(), 1e-9) * 1.6, 0, 1))
 
 
 def _edge(profile: np.ndarray) -> int | None:
@@ -127,30 +170,47 @@ def _edge(profile: np.ndarray) -> int | None:
     return first + int(np.argmax(jump[first : first + width])) + width
 
 
-def _grow(lab: np.ndarray, valid: np.ndarray, seeds: list[np.ndarray], unlike: np.ndarray) -> np.ndarray:
-    """Everything of the seeds' colours that hangs together with them, and is neither skin nor far background."""
-    x, y, radius = _grid()
-    pixels = np.vstack(seeds)
-    rays = np.array([np.median(seed, axis=0) for seed in seeds])
-    # A few rays meet background or a hand: keep the colours that most rays agree on.
-    middle = np.median(rays, axis=0)
-    scale = np.maximum(1.4826 * np.median(np.abs(rays - middle), axis=0), [6.0, 3.0, 4.0])
-    pixels = pixels[(np.abs(pixels - middle) / scale).max(1) < 3.0]
+def _grow(
+    crop: np.ndarray,
+    lab: np.ndarray,
+    valid: np.ndarray,
+    pixels: np.ndarray,
+    unlike: np.ndarray,
+    skin: np.ndarray,
+    grid: tuple[np.ndarray, ...],
+) -> np.ndarray:
+    """The hair [256, 256] bool that hangs together with the colours ``pixels`` [N, 3] behind the hairline.
+
+    Colour alone would take the wall with it or leave the highlights out, so hair and the rest are separated by a graph cut over both colour
+    models (Rother et al., "GrabCut", 2004) at half the size.
+    """
+    import cv2
+
+    x, y, radius = grid
     centre = np.median(pixels, axis=0)
-    spread = np.clip(1.4826 * np.median(np.abs(pixels - centre), axis=0), [6.0, 3.0, 4.0], [13.0, 7.0, 9.0])
+    spread = np.clip(1.4826 * np.median(np.abs(pixels - centre), axis=0), [7.0, 3.5, 4.5], [13.0, 7.0, 9.0])
     distance = np.sqrt((((lab - centre) / spread / np.array([1.4, 1.2, 1.2])) ** 2).sum(-1))
-    close = (distance < 2.4) & valid & (unlike > distance * 0.4) & (radius < 1.75)
-    # Background of the hair's own colour: trust it near the head only.
-    corner = np.concatenate([lab[:26, :26][valid[:26, :26]], lab[:26, -26:][valid[:26, -26:]]])
-    if len(corner) > 50 and float((np.sqrt((((corner - centre) / spread / 1.3) ** 2).sum(-1)) < 2.2).mean()) > 0.4:
-        close &= (radius < 1.12) & (y < 150)
-    close &= radius > np.where(y < 116, 0.45, 0.74)
-    close &= (y < 150) | (np.abs(x - _CENTRE[0]) > 36)  # chin and neck in shade look like brown hair
-    hair = _connected(close, radius, y)
-    far = hair & (radius > 1.3) & (y < 140)
-    if far.sum() > 0.22 * max(int(hair.sum()), 1):
-        hair = _connected(close & (radius < 1.15) & (y < 150), radius, y)
-    return hair
+    outside = radius > np.where(y < 116, 0.45, 0.78)
+    # Long hair may hang before the cheeks: there it must be of the colour, and no skin.
+    outside |= (radius > 0.56) & (np.abs(x - 128) > 30) & (distance < 1.6) & (unlike > 2.0)
+    outside &= (y < 150) | (np.abs(x - _CENTRE[0]) > 36)  # chin and neck in shade look like hair
+    close = (distance < 3.0) & valid & outside & (unlike > distance * 0.4)
+    sure = _connected(close & (distance < 2.2) & (radius < 1.45) & (y < 215), radius, y)
+    label = np.full(lab.shape[:2], cv2.GC_PR_BGD, np.uint8)
+    label[close & (radius < 1.75)] = cv2.GC_PR_FGD
+    label[sure] = cv2.GC_FGD
+    label[~valid | (radius > 2.0) | ~outside | ((unlike < 1.2) & (radius < 0.8))] = cv2.GC_BGD
+    # Brows, lips and locks that fall into the face would teach the background the colour of hair.
+    picture = np.where((outside | ~valid)[..., None], crop, skin.astype(np.uint8))
+    picture = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    small = np.ascontiguousarray(label[::2, ::2])
+    if not (small == cv2.GC_FGD).any():
+        return np.zeros_like(valid)
+    cv2.setRNGSeed(0)
+    cv2.grabCut(picture, small, None, np.zeros((1, 65)), np.zeros((1, 65)), 2, cv2.GC_INIT_WITH_MASK)
+    cut = np.isin(small, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
+    cut = cv2.resize(cut, (HEAD_SIZE, HEAD_SIZE), interpolation=cv2.INTER_LINEAR) > 0
+    return _connected(cut & valid, radius, y)
 
 
 def _connected(mask: np.ndarray, radius: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -165,15 +225,19 @@ def _connected(mask: np.ndarray, radius: np.ndarray, y: np.ndarray) -> np.ndarra
     return (inside[labels] > 40) & mask
 
 
-def hair_color(crop: np.ndarray, hair: np.ndarray, sureness: float) -> Guess | None:
-    """Colour of the hair under ``hair`` [256, 256]: the middle of its lightness, without highlights and shadows."""
+def hair_color(crop: np.ndarray, hair: np.ndarray, sureness: float, skin_light: float = _SKIN_LIGHT) -> Guess | None:
+    """Colour of the hair under ``hair`` [256, 256]: the middle of its lightness, without highlights and shadows.
+
+    The name judges lightness by that of the skin beside it (``skin_light``, 0..100), as far as a difference may come from the exposure.
+    """
     pixels = to_lab(crop[hair]) if hair.any() else np.zeros((0, 3))
     if len(pixels) < 150:
         return None
     low, high = np.percentile(pixels[:, 0], [30, 80])
     body = pixels[(pixels[:, 0] >= low) & (pixels[:, 0] <= high)]
     middle = np.median(body, axis=0)
-    name, margin = hair_color_name(middle)
+    exposure = np.clip(0.8 * (skin_light - _SKIN_LIGHT), -6, 6)
+    name, margin = hair_color_name(middle - np.array([exposure, 0, 0]))
     agreement = float(np.clip(1.3 - float(np.std(body[:, 1:], axis=0).mean()) / 12, 0.3, 1.0))
     confidence = sureness * (0.55 + 0.4 * margin) * agreement
     return Guess(to_hex(from_lab(middle)), round(min(confidence, 0.95), 3), name)
@@ -195,7 +259,7 @@ def _hair_shape(regions: Regions) -> dict[str, Guess]:
         found["hair.length"] = Guess(name, round(regions.sureness * (0.45 + min(edge, 24) / 60), 3))
     forehead = np.s_[76:100, 104:152]
     if regions.valid[forehead].mean() > 0.9:
-        cover = hair[forehead].mean()
+        cover = float(hair[forehead].mean())
         left, right = hair[76:100, 100:128].mean(), hair[76:100, 128:156].mean()
         if cover > 0.55:
             name, sure = "full", min(1.0, cover)
@@ -294,7 +358,7 @@ def _beard(crop: np.ndarray, regions: Regions) -> Guess | None:
 def read_attributes(image: np.ndarray, face: Face) -> dict[str, Guess]:
     """Attributes of one face in an upright photo [H, W, 3] uint8 RGB; what cannot be told is absent. Keys are Character fields."""
     crop, valid = head_crop(image, face)
-    regions = find_regions(crop, valid)
+    regions = find_regions(crop, valid, yaw_balance(face.points))
     if regions is None:
         return {}
     return describe(image, face, crop, regions)
@@ -307,7 +371,7 @@ def describe(image: np.ndarray, face: Face, crop: np.ndarray, regions: Regions) 
     resolution = float(np.clip(between / 30, 0.3, 1.0))
     tone, drawn, margin = skin_tone(regions.skin_lab)
     found["skin.color"] = Guess(drawn, round((0.5 + 0.35 * margin) * resolution, 3), tone)
-    color = hair_color(crop, regions.hair & regions.valid, regions.sureness)
+    color = hair_color(crop, regions.hair & regions.valid, regions.sureness, float(regions.skin_lab[0]))
     if color is not None and color.confidence >= 0.2:
         found["hair.color"] = color
         found.update(_hair_shape(regions))

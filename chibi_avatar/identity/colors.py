@@ -60,8 +60,8 @@ def hair_color_name(lab: np.ndarray) -> tuple[str, float]:
     light, a, b = (float(part) for part in lab)
     chroma, hue = math.hypot(a, b), math.degrees(math.atan2(b, a)) % 360
     # Dark hair loses chroma with its lightness: judge colourfulness against what natural brown has at this lightness.
-    if light < 13 and chroma < 14:
-        return "black", min(1.0, (13 - light) / 8)
+    if light + 0.8 * chroma < 30 and chroma < 14:
+        return "black", min(1.0, (30 - light - 0.8 * chroma) / 10)
     if chroma < 7:
         return _ladder(light, ((30, "black"), (78, "gray"), (101, "white")))
     if 34 <= hue <= 96 and chroma < 58 and not (hue < 50 and chroma > 46):
@@ -69,15 +69,15 @@ def hair_color_name(lab: np.ndarray) -> tuple[str, float]:
             return _ladder(light, ((74, "gray"), (101, "platinum_blonde")))
         if hue < 50 and chroma > 27 and 18 < light < 48:
             return "auburn", min(1.0, (chroma - 27) / 10 + 0.2)
-        if hue < 68 and chroma > 42 and light > 42:
-            return "orange", min(1.0, (chroma - 42) / 10 + 0.2)
+        if hue < 68 and chroma > (38 if hue < 62 else 50) and light > 42:
+            return "orange", min(1.0, (chroma - 38) / 10 + 0.2)
         return _ladder(
             light,
             (
                 (15, "black"),
                 (29, "dark_brown"),
-                (57, "brown"),
-                (66, "light_brown"),
+                (52, "brown"),
+                (60, "light_brown"),
                 (88, "blonde"),
                 (101, "platinum_blonde"),
             ),

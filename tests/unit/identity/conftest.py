@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 YUNET = ("face_detection_yunet_2023mar.onnx", "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4")
@@ -16,6 +18,15 @@ def portrait():
     from skimage import data
 
     return data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def group():
+    """Six people in one photo, insightface's own sample, [886, 1280, 3] uint8."""
+    from PIL import Image
+
+    folder = importlib.util.find_spec("insightface").submodule_search_locations[0]
+    return np.asarray(Image.open(Path(folder) / "data" / "images" / "t1.jpg").convert("RGB"))
 
 
 @pytest.fixture(scope="session")
