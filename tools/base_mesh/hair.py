@@ -137,13 +137,13 @@ class Builder:
         width: float,
         lift: float = 0.0,
         thick: float = 0.052,
-        root_y: float = 0.985,
+        root_y: float = 0.968,
         bow: float = 0.0,
     ):
         """A lock of the fringe from angle ``root`` to ``tip`` (degrees), cut at height ``tip_y``."""
         mid = (root + tip) / 2
         path = self.on_skull([
-            (root * 0.80, root_y, 0.045),
+            (root * 0.80, root_y, 0.022),
             (root + (mid - root) * 0.4, 0.900, 0.080 + lift),
             (mid + bow, (0.83 + tip_y) / 2 + 0.02, 0.084 + lift),
             (tip, tip_y, 0.048 + lift * 0.6),

@@ -245,7 +245,7 @@ def full(b: Builder) -> None:
 def blunt(b: Builder) -> None:
     for root, tip, y, w in [(0, 0, 0.635, 0.20), (15, 16, 0.635, 0.20), (30, 32, 0.630, 0.20), (45, 48, 0.600, 0.19)]:
         path = b.on_skull(
-            [(root * 0.80, 0.985, 0.045), (root, 0.895, 0.080), ((root + tip) / 2, 0.74, 0.080), (tip, y, 0.058)]
+            [(root * 0.80, 0.968, 0.022), (root, 0.895, 0.080), ((root + tip) / 2, 0.74, 0.080), (tip, y, 0.058)]
         )
         g = b.lock(
             path,

@@ -187,7 +187,7 @@ def _eye(
         * step(-0.75, -0.45, u)
         * step(0.85, 0.5, u)
     )
-    c.blend(area, shaded(skin, 0.66, 1.6, 0.03), 0.40 * fold)
+    c.blend(area, shaded(skin, 0.70, 1.6, 0.03), 0.26 * fold)
     return None
 
 
