@@ -16,12 +16,12 @@ _JOINTS = {
 }  # fmt: skip
 
 
-def rig_points(avatar: Avatar, pose: Any = None) -> tuple[np.ndarray, np.ndarray]:
+def rig_points(avatar: Avatar, pose: Any = None, offset: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """World positions (18, 3) of the COCO-18 points, and the outward direction (18, 3) of those on the face (else zero).
 
-    A point is NaN when the rig lacks its bone; the head is required.
+    ``offset`` (3,) moves the hips in metres. A point is NaN when the rig lacks its bone; the head is required.
     """
-    matrices = joint_transforms(avatar.joints, pose or {})
+    matrices = joint_transforms(avatar.joints, pose or {}, offset)
 
     def moved(joint: int, point: np.ndarray) -> np.ndarray:
         return matrices[joint, :, :3] @ point + matrices[joint, :, 3]
@@ -65,9 +65,9 @@ def head_width(avatar: Avatar) -> float:
     return float(np.ptp(mesh.positions[chosen, 0]))
 
 
-def pose_frame(avatar: Avatar, camera: Camera, pose: Any = None) -> dict[str, Any]:
+def pose_frame(avatar: Avatar, camera: Camera, pose: Any = None, offset: Any = None) -> dict[str, Any]:
     """One ``POSE_KEYPOINT`` frame for ``camera``: points that face away are left out (0, 0, 0), as a detector would."""
-    points, outward = rig_points(avatar, pose)
+    points, outward = rig_points(avatar, pose, offset)
     known = np.isfinite(points).all(1)
     screen = camera.project(np.where(known[:, None], points, 0))[0]
     eye = np.broadcast_to(camera.toward_eye(np.where(known[:, None], points, 0)), outward.shape)

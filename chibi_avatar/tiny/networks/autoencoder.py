@@ -1,0 +1,92 @@
+"""The autoencoder between pictures and latents: 8 times smaller, 4 channels, in TAESD's layout, so that ComfyUI's VAE code takes it.
+
+Layout: Ollin Boer Bohan, "TAESD: Tiny AutoEncoder for Stable Diffusion" (https://github.com/madebyollin/taesd); weights are our own.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+WIDTH = 64
+SCALE = 0.18215  # ComfyUI multiplies a VAE's latents by this for the SD1.5 latent format; ``vae_scale`` undoes it
+
+
+def _conv(n_in: int, n_out: int, **options: object) -> nn.Conv2d:
+    return nn.Conv2d(n_in, n_out, 3, padding=1, **options)  # type: ignore[arg-type]
+
+
+class _Clamp(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(x / 3) * 3
+
+
+class _Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        w = WIDTH
+        self.conv = nn.Sequential(_conv(w, w), nn.ReLU(), _conv(w, w), nn.ReLU(), _conv(w, w))
+        self.fuse = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fuse(self.conv(x) + x)
+
+
+def encoder(channels: int = 4) -> nn.Sequential:
+    """Picture (B, 3, H, W) in 0..1 → latents (B, channels, H/8, W/8) of about unit variance."""
+    layers: list[nn.Module] = [_conv(3, WIDTH), _Block()]
+    for _ in range(3):
+        layers += [_conv(WIDTH, WIDTH, stride=2, bias=False), _Block(), _Block(), _Block()]
+    return nn.Sequential(*layers, _conv(WIDTH, channels))
+
+
+def decoder(channels: int = 4) -> nn.Sequential:
+    """Latents (B, channels, h, w) → picture (B, 3, 8h, 8w), about 0..1, not clamped."""
+    layers: list[nn.Module] = [_Clamp(), _conv(channels, WIDTH), nn.ReLU()]
+    for blocks in (3, 3, 3):
+        layers += [_Block() for _ in range(blocks)]
+        layers += [nn.Upsample(scale_factor=2), _conv(WIDTH, WIDTH, bias=False)]
+    return nn.Sequential(*layers, _Block(), _conv(WIDTH, 3))
+
+
+class Autoencoder(nn.Module):
+    """Encoder and decoder under TAESD's names (``taesd_encoder.*``, ``taesd_decoder.*``)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taesd_encoder = encoder()
+        self.taesd_decoder = decoder()
+
+    def encode(self, picture: Tensor) -> Tensor:
+        """(B, 3, H, W) in 0..1 → (B, 4, H/8, W/8)."""
+        return self.taesd_encoder(picture)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """(B, 4, h, w) → (B, 3, 8h, 8w) in 0..1."""
+        return self.taesd_decoder(latent).clamp(0, 1)
+
+    def forward(self, picture: Tensor, noise: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Reconstruction (not clamped) and latents; ``noise`` is the deviation added in between, which smooths the latent space."""
+        latent = self.encode(picture)
+        seen = latent + noise * torch.randn_like(latent) if noise else latent
+        return self.taesd_decoder(seen), latent
+
+    def vae_state(self) -> dict[str, Tensor]:
+        """The state dict that ``comfy.sd.VAE`` reads as a TAESD for SD1.5 latents."""
+        state = {key: value.detach() for key, value in self.state_dict().items()}
+        return {**state, "vae_scale": torch.tensor(SCALE), "vae_shift": torch.tensor(0.0)}
+
+
+class PatchDiscriminator(nn.Module):
+    """Judges overlapping patches: (B, 3, H, W) → logits (B, 1, H/8, W/8). Isola et al. 2017 (pix2pix), smaller, without batch statistics."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for _ in range(2):
+            layers += [nn.Conv2d(width, 2 * width, 4, 2, 1), nn.GroupNorm(8, 2 * width), nn.LeakyReLU(0.2)]
+            width *= 2
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 3, 1, 1))
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return self.layers(picture * 2 - 1)

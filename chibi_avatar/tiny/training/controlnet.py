@@ -1,0 +1,94 @@
+"""Train the pose ControlNet: the diffusion model stays as it is, a copy of its first half learns to follow drawn skeletons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...pose.draw import Style, draw
+from ...pose.keypoints import Frame, Person
+from ..networks.autoencoder import Autoencoder
+from ..networks.unet import controlnet
+from .diffusion import Corpus, Diffusion, decode
+from .loop import Ema, Order, Run, Settings, TrainingError, autocast, generator, learning_rate
+from .plots import grid
+from .sampling import sample
+from .schedule import STEPS, add_noise, alphas_bar, min_snr_weight
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is trained; see :class:`~.diffusion.Options`."""
+
+    batch: int = 32
+    rate: float = 3e-4
+    small_share: float = 0.5
+
+
+def skeleton(keypoints: np.ndarray, size: int, out: int) -> np.ndarray:
+    """Keypoints (18, 3) of a picture of ``size`` pixels as the ControlNet's hint, (out, out, 3) uint8."""
+    body = np.where(keypoints[:, 2:] > 0, keypoints, 0.0).astype(np.float64)
+    return draw(Frame(size, size, [Person(body)]), out, out, Style())
+
+
+def train_controlnet(settings: Settings, corpus: Corpus, model: Diffusion, autoencoder: Autoencoder, options: Options = Options()) -> nn.Module:  # noqa: B008
+    """Train on the drawn pictures of ``corpus``; returns the averaged ControlNet. Raises :class:`~.loop.TrainingError`."""
+    if not corpus.store.drawn:
+        raise TrainingError("the pose ControlNet needs pictures with keypoints: train it on what  train data  draws")
+    torch.manual_seed(settings.seed)
+    base = model.unet.to(settings.device).requires_grad_(False).eval()
+    text = model.text.to(settings.device).requires_grad_(False).eval()
+    network = controlnet(base).to(settings.device, memory_format=torch.channels_last).requires_grad_(True).train()
+    optimizer = torch.optim.AdamW(network.parameters(), options.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    ema = Ema(network, 0.999)
+    config = {"network": "controlnet", "seed": settings.seed, **vars(options)}
+    run = Run(settings, config, {"network": network, "optimizer": optimizer, "ema": ema})
+    order = Order(corpus.count, settings.seed + 1)
+    bar = alphas_bar().to(settings.device)
+
+    def hints(numbers: np.ndarray, size: int) -> Tensor:
+        drawn = [skeleton(corpus.store.items[i].keypoints, 256, size) for i in numbers]  # type: ignore[arg-type]
+        return torch.from_numpy(np.stack(drawn)).movedim(-1, 1).float() / 255
+
+    def one(step: int) -> Mapping[str, float]:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(options.rate, step, settings.steps)
+        size = 128 if step < options.small_share * settings.steps else 256
+        numbers = order.take(step * options.batch, options.batch)
+        x = corpus.batch(size, numbers).to(settings.device, memory_format=torch.channels_last)
+        random_numbers = generator(settings.seed + 1, step)
+        noise = torch.randn(x.shape, generator=random_numbers).to(x)
+        # where things stand is decided early, at high noise: those steps are drawn more often
+        t = ((torch.rand(len(x), generator=random_numbers) ** 0.6) * STEPS).long().to(x.device)
+        rows = text.rows_of(corpus.captions(numbers, f"control {settings.seed} {step}").to(x.device))
+        noisy = add_noise(x, noise, bar[t])
+        with autocast(settings):
+            context = text(rows)
+            down, middle = network(noisy, t, context, controlnet_cond=hints(numbers, size).to(x), return_dict=False)
+            predicted = base(noisy, t, context, down_block_additional_residuals=down, mid_block_additional_residual=middle).sample
+        loss = (min_snr_weight(bar[t]) * (predicted.float() - noise).square().flatten(1).mean(1)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        ema.update(step)
+        return {"weighted loss": float(loss.detach())}
+
+    held = np.arange(len(corpus.store) - 1, max(-1, len(corpus.store) - 9), -1)
+
+    def samples(step: int) -> None:
+        captions = corpus.held_out(9)
+        shown = hints(held, 256)
+        with ema.applied():
+            rows = text.rows_of(captions.to(settings.device))
+            latents = sample(base, text(rows[:-1]), text(rows[-1:]), 32, control=network, hints=shown, bf16=settings.bf16)
+        pairs = np.concatenate([shown.movedim(1, -1).numpy(), decode(autoencoder, latents)], 2)
+        grid(pairs, run.folder / f"samples-{step:06d}.png", 2)
+
+    run.go(one, samples)
+    ema.put(ema.shadow)
+    return network.eval()

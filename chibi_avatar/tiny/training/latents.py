@@ -1,0 +1,61 @@
+"""Pictures as latents, encoded once and kept beside the run: float16 (n, 4, 32, 32) for 256², and (n, 4, 16, 16) for the same at 128²."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..data.store import Store
+from ..networks.autoencoder import Autoencoder
+
+PIECE = 240
+
+
+def autoencoder_digest(network: Autoencoder) -> str:
+    """Names the encoder that made latents: 12 hex digits of its weights."""
+    digest = hashlib.sha256()
+    for key, value in sorted(network.taesd_encoder.state_dict().items()):
+        digest.update(key.encode() + value.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def encode_all(
+    network: Autoencoder, store: Store, folder: Path, sizes: tuple[int, ...], device: str, say: Callable[[str], None]
+) -> dict[int, np.ndarray]:
+    """Latents of every picture at each of ``sizes`` (pixels): ``{size: (n, 4, size/8, size/8) float16}``. Pieces that exist are read back."""
+    folder = folder / f"latents-{autoencoder_digest(network)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    network = network.to(device, memory_format=torch.channels_last).eval()
+    out: dict[int, list[np.ndarray]] = {size: [] for size in sizes}
+    for start in range(0, len(store), PIECE):
+        numbers = range(start, min(start + PIECE, len(store)))
+        for size in sizes:
+            path = folder / f"{size}-{start // PIECE:05d}-{len(numbers)}.npy"
+            if path.is_file():
+                piece = np.load(path, allow_pickle=False)
+            else:
+                piece = _encode(network, store, numbers, size, device)
+                part = path.with_name(f".{path.name}.part")
+                with part.open("wb") as file:
+                    np.save(file, piece, allow_pickle=False)
+                os.replace(part, path)
+                say(f"encoded {numbers.stop}/{len(store)} pictures at {size}²")
+            out[size].append(piece)
+    return {size: np.concatenate(pieces) for size, pieces in out.items()}
+
+
+@torch.no_grad()
+def _encode(network: Autoencoder, store: Store, numbers: range, size: int, device: str) -> np.ndarray:
+    out = []
+    step = 16 if device == "cpu" else 64
+    for first in range(numbers.start, numbers.stop, step):
+        pixels = np.stack([store.picture(i, size) for i in range(first, min(first + step, numbers.stop))])
+        batch = (torch.from_numpy(pixels).to(device).movedim(-1, 1).float() / 255).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device, torch.bfloat16):
+            out.append(network.encode(batch).float().cpu().numpy().astype(np.float16))
+    return np.concatenate(out)
