@@ -21,13 +21,14 @@ OPTIONS = (
     "--no-emit-package",
     "opencv-python",
 )
+INSIDE = {"train": "runtime", "test": "train"}  # locks that extend another one
 
 
 def main() -> int:
-    for name in ("runtime", "test", "comfy_cli", "node"):
+    for name in ("runtime", "train", "test", "comfy_cli", "node"):
         command = ["uv", "pip", "compile", "--quiet", *OPTIONS, "-o", f"{name}.lock", f"{name}.in"]
-        if name == "test":
-            command += ["-c", "runtime.lock"]
+        if name in INSIDE:
+            command += ["-c", f"{INSIDE[name]}.lock"]
         subprocess.run(command, cwd=LOCKS, check=True)
     return 0
 

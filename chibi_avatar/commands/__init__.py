@@ -1,6 +1,6 @@
 """The command line: one module per command, an explicit table. Standard library only.
 
-A command module has ``ENVIRONMENT`` (None: bare Python is enough; else ``"runtime"`` or ``"test"``),
+A command module has ``ENVIRONMENT`` (None: bare Python is enough; else one of ``environment.LEVELS``),
 ``add_arguments(parser)``, ``run(arguments) -> exit code`` and, optionally, ``check(arguments)``: what can be refused
 before anything is set up. :class:`UsageError` anywhere in it means exit code 2.
 
@@ -33,6 +33,7 @@ COMMANDS = {
     "run": "run one workflow",
     "batch": "run a workflow over many rows",
     "models": "list, check and download model files",
+    "train": "train the embedded model",
 }
 
 

@@ -16,11 +16,11 @@ from .locking import exclusive
 from .process import run_logged
 from .progress import Progress, say
 
-LEVELS = ("runtime", "test")
+LEVELS = ("runtime", "train", "test")  # each holds the ones before it, in one environment
 
 
 def location(tool: str = "runtime") -> Path:
-    """Where the environment is, made or not. ``test`` is a superset installed into the same one as ``runtime``."""
+    """Where the environment is, made or not. All of :data:`LEVELS` share one."""
     name = "runtime" if tool in LEVELS else tool
     return paths.cache_root() / f"env-{name}-{paths.lock_key(name)}"
 
@@ -42,7 +42,7 @@ def is_active(level: str) -> bool:
 def ensure(level: str) -> Path:
     """Make the environment if it is not there yet; return its interpreter.
 
-    ``level``: ``runtime``, ``test``, or the name of another lock file for a tool with an environment of its own.
+    ``level``: one of :data:`LEVELS`, or the name of another lock file for a tool with an environment of its own.
     Safe to interrupt (a marker is written last) and to call from several processes at once.
     """
     target = location(level)
@@ -52,15 +52,16 @@ def ensure(level: str) -> Path:
     with exclusive(target.with_name(target.name + ".lock")):
         if is_ready(level):
             return python
-        if level != "test" or not is_ready("runtime"):
+        lower = LEVELS[: LEVELS.index(level)] if level in LEVELS else ()
+        if not any(is_ready(name) for name in lower):
             _make_venv(target, needed=12 if level in LEVELS else 1)
         with Progress(f"Installing {_count(level)} pinned packages for {level!r} (once)") as progress:
             started = time.monotonic()
             _install(python, level, progress)
             elapsed = time.monotonic() - started
         _marker(level).write_text(f"installed in {elapsed:.0f} s\n", encoding="utf-8")
-        if level == "test":
-            _marker("runtime").touch()
+        for name in lower:
+            _marker(name).touch()
     return python
 
 

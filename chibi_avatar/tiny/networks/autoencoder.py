@@ -56,6 +56,12 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.taesd_encoder = encoder()
         self.taesd_decoder = decoder()
+        for module in self.modules():  # keep the signal's size through forty layers; blocks begin close to doing nothing
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        for module in self.modules():
+            if isinstance(module, _Block):
+                module.conv[-1].weight.data *= 0.2
 
     def encode(self, picture: Tensor) -> Tensor:
         """(B, 3, H, W) in 0..1 → (B, 4, H/8, W/8)."""

@@ -24,9 +24,9 @@ HELD_OUT = 64  # the last pictures are never trained on
 class Options:
     """What is trained. ``crop`` pixels a side; ``adversarial`` is one of ``LOSSES``; ``weight`` its share of the decoder's loss."""
 
-    batch: int = 12
-    crop: int = 96
-    rate: float = 5e-4
+    batch: int = 8
+    crop: int = 64
+    rate: float = 1e-3
     adversarial: str = "least_squares"
     weight: float = 0.02
 

@@ -1,0 +1,144 @@
+"""Train the embedded model: draw the pictures, then the autoencoder, the diffusion model, the pose ControlNet and the instant preview.
+
+Every step keeps its checkpoints in --root and can be stopped at any time; --resume goes on. Order: data, autoencoder, diffusion,
+controlnet, gan. With --data your own folder of pictures with captions (a .txt of the same name beside each) takes the place of the drawn ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import DONE, UsageError
+
+if TYPE_CHECKING:
+    from ..tiny.training.loop import Settings
+
+ENVIRONMENT = "train"
+STEPS = {"autoencoder": 12_000, "diffusion": 16_000, "controlnet": 4_000, "gan": 8_000}
+PICTURES = 40_800
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=["data", *STEPS], help="what to make")
+    parser.add_argument("--root", type=Path, help="folder of the runs (default: training, in the cache)")
+    parser.add_argument("--data", type=Path, help="folder of the pictures (default: data, in --root)")
+    parser.add_argument("--pictures", type=int, default=PICTURES, help=f"data: how many to draw (default: {PICTURES})")
+    parser.add_argument("--workers", type=int, default=0, help="data: processes that draw (default: one a core)")
+    parser.add_argument("--steps", type=int, help="how long to train (default: " + ", ".join(f"{k} {v}" for k, v in STEPS.items()) + ")")
+    parser.add_argument("--batch", type=int, help="samples a step")
+    parser.add_argument("--rate", type=float, help="peak learning rate")
+    parser.add_argument("--loss", choices=["cross_entropy", "least_squares"], help="autoencoder and gan: the adversarial loss")
+    parser.add_argument("--resume", action="store_true", help="go on with the run that is there")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to train (default: auto)")
+    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16", help="arithmetic (default: bf16)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed is another run (default: 0)")
+    parser.add_argument("--save-minutes", type=float, default=4.0, help="minutes between checkpoints (default: 4)")
+
+
+def check(arguments: argparse.Namespace) -> None:
+    for name in ("pictures", "steps", "batch"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} {value} must be 1 or more.")
+    if arguments.workers < 0:
+        raise UsageError(f"--workers {arguments.workers} must be 0 (one a core) or more.")
+    if arguments.rate is not None and not 0 < arguments.rate < 1:
+        raise UsageError(f"--rate {arguments.rate} must be between 0 and 1.")
+    if arguments.data is not None and not arguments.data.is_dir() and arguments.what != "data":
+        raise UsageError(f"there is no folder {arguments.data}.")
+    if arguments.loss and arguments.what not in ("autoencoder", "gan"):
+        raise UsageError(f"--loss is for autoencoder and gan; {arguments.what} has one loss only.")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from ..setup import paths
+    from ..setup.progress import say
+    from ..tiny.data.shards import DataError
+    from ..tiny.training.loop import TrainingError
+
+    root = (arguments.root or paths.cache_root() / "training").expanduser().resolve()
+    data = (arguments.data or root / "data").expanduser().resolve()
+    try:
+        if arguments.what == "data":
+            return _draw(arguments, data, say)
+        _train(arguments, root, data, say)
+    except (DataError, TrainingError) as error:
+        raise UsageError(str(error)) from error
+    return DONE
+
+
+def _draw(arguments: argparse.Namespace, data: Path, say: Any) -> int:
+    import time
+
+    from ..avatar.workers import workers
+    from ..tiny.data.shards import SHARD, render_shards
+
+    began = time.monotonic()
+    first: list[int] = []
+
+    def told(done: int, total: int) -> None:
+        first.append(done)
+        rate = (done - first[0] + 1) / (time.monotonic() - began)
+        say(f"{min(done * SHARD, arguments.pictures)}/{arguments.pictures} pictures, {(total - done) / rate / 60:.0f} min left")
+
+    made = render_shards(data, arguments.pictures, arguments.seed, arguments.workers or workers(), told)
+    say(f"{arguments.pictures} pictures are in {data}" + ("" if made else " already") + ".")
+    return DONE
+
+
+def _train(arguments: argparse.Namespace, root: Path, data: Path, say: Any) -> None:
+    import torch
+
+    from ..tiny.data.store import Store
+    from ..tiny.training.autoencoder import Options, train_autoencoder
+    from ..tiny.training.loop import Settings, TrainingError
+
+    device = arguments.device if arguments.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("there is no CUDA device here: use --device cpu")
+
+    def settings(what: str, steps: int | None = None, resume: bool = True) -> Settings:
+        return Settings(
+            root / what,
+            steps or STEPS[what],
+            arguments.seed,
+            resume,
+            device,
+            arguments.precision == "bf16",
+            arguments.save_minutes,
+            say=say,
+        )
+
+    what = arguments.what
+    store = Store(data)
+    say(f"{len(store)} pictures in {data}; training on {device}")
+    mine = settings(what, arguments.steps, arguments.resume)
+    changes = {name: getattr(arguments, name) for name in ("batch", "rate") if getattr(arguments, name) is not None}
+    if arguments.loss:
+        changes["adversarial"] = arguments.loss
+    if what == "autoencoder":
+        train_autoencoder(mine, store, Options(**changes))
+        return
+    from ..setup import comfyui
+    from ..tiny.data.captions import Tokenizer
+    from ..tiny.training import controlnet, diffusion, finished, gan
+
+    autoencoder = finished.autoencoder(root / "autoencoder")
+    corpus = diffusion.Corpus(
+        store,
+        Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer"),
+        autoencoder,
+        root,
+        (256,) if what == "gan" else (128, 256),
+        mine,
+    )
+    if what == "diffusion":
+        diffusion.train_diffusion(mine, corpus, autoencoder, diffusion.Options(**changes))
+        return
+    model = finished.diffusion(root / "diffusion")
+    if what == "controlnet":
+        controlnet.train_controlnet(mine, corpus, model, autoencoder, controlnet.Options(**changes))
+    else:
+        gan.train_gan(mine, corpus, model, autoencoder, gan.Options(**changes))

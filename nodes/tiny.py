@@ -1,0 +1,161 @@
+"""The embedded model's nodes: the loader, and the instant preview."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import folder_paths
+from comfy_api.latest import io
+
+from ..chibi_avatar.tiny import weights
+
+if TYPE_CHECKING:
+    import torch
+
+CATEGORY = "Chibi Avatar/Tiny model"
+SIZES = (192, 384)  # pixels the model was made for, from and to
+
+
+async def on_load() -> None:
+    """Let core's ControlNet and VAE loaders list the files that come with the pack."""
+    for kind, part in (("controlnet", "controlnet"), ("vae", "autoencoder")):
+        folder_paths.add_model_folder_path(kind, str(weights.path_of(part).parent), is_default=False)
+
+
+def _model() -> Any:
+    import comfy.model_management
+    import comfy.model_patcher
+    import comfy.supported_models
+    import torch
+
+    from ..chibi_avatar.tiny.networks.unet import COMFY_CONFIG, HEAD
+
+    class TinyConfig(comfy.supported_models.SD15):
+        """SD1.5 with another width: heads of 64 channels instead of eight heads."""
+
+        unet_extra_config = {"num_heads": -1, "num_head_channels": HEAD}
+
+    state = weights.read("unet")
+    management = comfy.model_management
+    config = TinyConfig(COMFY_CONFIG)
+    device, offload = management.get_torch_device(), management.unet_offload_device()
+    kinds = list(config.supported_inference_dtypes)
+    dtype = management.unet_dtype(model_params=sum(v.numel() for v in state.values()), supported_dtypes=kinds, weight_dtype=torch.float32)
+    config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device, kinds), device=device)
+    model = config.get_model(state, "")
+    patcher = comfy.model_patcher.CoreModelPatcher(model, load_device=device, offload_device=offload)
+    if not management.is_device_cpu(offload):
+        model.to(offload)
+    model.load_model_weights(state, "", assign=patcher.is_dynamic())
+    return patcher
+
+
+def _clip() -> Any:
+    import comfy.sd
+    from comfy import sd1_clip
+
+    from ..chibi_avatar.tiny.networks.text import CONFIG, full_state
+
+    class TinyText(sd1_clip.SDClipModel):
+        """CLIP's text transformer with two layers."""
+
+        def __init__(self, device: Any = "cpu", dtype: Any = None, model_options: dict[str, Any] | None = None) -> None:
+            super().__init__(
+                device=device,
+                dtype=dtype,
+                textmodel_json_config=dict(CONFIG),
+                return_projected_pooled=False,
+                model_options=model_options or {},
+            )
+
+    class Target:
+        params = {"clip_model": TinyText}
+        clip = sd1_clip.SD1ClipModel
+        tokenizer = sd1_clip.SD1Tokenizer
+
+    state = full_state(weights.read("text"))
+    clip = comfy.sd.CLIP(Target, embedding_directory=folder_paths.get_folder_paths("embeddings"), parameters=sum(v.numel() for v in state.values()))
+    clip.load_sd(state)
+    return clip
+
+
+def _vae() -> Any:
+    import comfy.sd
+
+    return comfy.sd.VAE(sd=weights.read("autoencoder"))
+
+
+class ChibiTinyLoader(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ChibiTinyLoader",
+            display_name="Load Chibi Tiny Model",
+            category=CATEGORY,
+            description="Loads the small chibi model that comes with this pack: no download, fast on a laptop, and every stock node takes it.",
+            search_aliases=["tiny", "checkpoint", "embedded", "offline", "cpu", "小模型", "离线", "内置模型", "Q版"],
+            inputs=[],
+            outputs=[
+                io.Model.Output("model", display_name="model", tooltip="The diffusion model, for KSampler. Made for 256×256; 192 to 384 works."),
+                io.Clip.Output("clip", display_name="clip", tooltip="Its text encoder. Family 'tiny' of Chibi Prompt Builder writes the words that it knows."),
+                io.Vae.Output("vae", display_name="vae", tooltip="Its autoencoder, for VAE Decode and VAE Encode."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(_model(), _clip(), _vae())
+
+
+@lru_cache(maxsize=1)
+def _maker() -> torch.nn.Module:
+    from ..chibi_avatar.tiny.networks.preview import Generator
+
+    maker = Generator()
+    maker.load_state_dict(weights.read("preview"))
+    return maker.requires_grad_(False).eval()
+
+
+class ChibiInstantPreview(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="ChibiInstantPreview",
+            display_name="Chibi Instant Preview",
+            category=CATEGORY,
+            description="A rough picture of the words in one pass of a small GAN, before the sampler makes the real one. Needs the tiny model's text encoder and VAE.",
+            search_aliases=["gan", "preview", "draft", "fast", "one step", "预览", "草图", "快速"],
+            inputs=[
+                io.Conditioning.Input("positive", tooltip="The words, encoded by the clip of Load Chibi Tiny Model."),
+                io.Vae.Input("vae", tooltip="The vae of Load Chibi Tiny Model."),
+                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True, tooltip="Another seed, another idea."),
+                io.Int.Input("batch_size", default=1, min=1, max=64, tooltip="How many pictures to draw at once."),
+            ],
+            outputs=[
+                io.Image.Output("image", display_name="image", tooltip="The pictures, 256×256."),
+                io.Latent.Output("latent", display_name="latent", tooltip="The same as latents, to go on from with KSampler at a denoise of about 0.6."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, positive, vae, seed, batch_size) -> io.NodeOutput:
+        import torch
+
+        from ..chibi_avatar.tiny.networks.autoencoder import SCALE
+        from ..chibi_avatar.tiny.networks.preview import NOISE, TEXT
+        from ..chibi_avatar.tiny.networks.text import LENGTH
+
+        context, extras = positive[0]
+        pool = extras.get("pooled_output")
+        if context.shape[-1] != TEXT or pool is None or pool.shape[-1] != TEXT:
+            raise ValueError("positive was encoded by another model's CLIP: connect the clip of Load Chibi Tiny Model to the text encoder")
+        with torch.inference_mode():
+            noise = torch.randn((batch_size, NOISE), generator=torch.Generator().manual_seed(seed))
+            words = context[:1, :LENGTH].float().cpu().expand(batch_size, -1, -1)
+            latent = _maker()(noise, words, pool[:1].float().cpu().expand(batch_size, -1)) / SCALE
+        return io.NodeOutput(vae.decode(latent), {"samples": latent})
+
+
+NODES: list[type[io.ComfyNode]] = [ChibiTinyLoader, ChibiInstantPreview] if weights.shipped() else []
