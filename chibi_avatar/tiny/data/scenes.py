@@ -106,7 +106,8 @@ def scene(number: int, seed: int = 0) -> Scene:
 def _poses(framing: str) -> tuple[str, ...]:
     """Poses that suit a framing: who lies or sits low is shown whole."""
     low = ("rest", "sit") if framing != "full_body" else ()
-    return tuple(name for name, about in library.poses().items() if about["group"] not in low)
+    bent = ("bow", "leaning_forward", "looking_back", "curtsey") if framing != "full_body" else ()
+    return tuple(name for name, about in library.poses().items() if about["group"] not in low and name not in bent)
 
 
 def _side(r: random.Random, framing: str) -> float:
