@@ -12,7 +12,8 @@ import numpy as np
 from ..networks.text import END, LENGTH, START
 
 ROOM = LENGTH - 2
-SUBJECT = "chibi"  # stands in every prompt for this model; see prompt/data/dialects/tiny.json
+SUBJECT = ("solo", "chibi")  # stand in every prompt for this model, and
+NEGATIVE = "nsfw"  # in every negative one; see prompt/data/dialects/tiny.json
 # How often a tag is left out, by field: what a person leaves unsaid most is left out most.
 _DROP = {"hair.color": 0.06, "hair.style": 0.08, "outfit.kind": 0.1, "glasses.kind": 0.06, "presentation": 0.08, "expression": 0.12,
          "pose.framing": 0.3, "pose.view": 0.3, "pose.name": 0.35, "scene.background": 0.35, "skin.color": 0.2, "eyes.color": 0.15}  # fmt: skip
@@ -37,7 +38,9 @@ class Tokenizer:
 
 def vocabulary(tokenizer: Tokenizer, captions: Iterable[Sequence[tuple[str, str]]]) -> np.ndarray:
     """Every token id that the captions use, ascending int32, with CLIP's start, end and comma."""
-    found = {START, END, tokenizer.comma, *tokenizer.ids(SUBJECT)}
+    found = {START, END, tokenizer.comma}
+    for text in (*SUBJECT, NEGATIVE):
+        found.update(tokenizer.ids(text))
     for tags in captions:
         for text, _ in tags:
             found.update(tokenizer.ids(text))
@@ -60,17 +63,17 @@ def window(tokenizer: Tokenizer, tags: Iterable[str]) -> np.ndarray:
 
 def said(tokenizer: Tokenizer, tags: Sequence[tuple[str, str]]) -> np.ndarray:
     """The whole caption in its own order, as :func:`window`."""
-    return window(tokenizer, [SUBJECT, *(text for text, _ in tags)])
+    return window(tokenizer, [*SUBJECT, *(text for text, _ in tags)])
 
 
 def varied(tokenizer: Tokenizer, tags: Sequence[tuple[str, str]], r: random.Random) -> np.ndarray:
     """One of the ways to say a caption: tags dropped and shuffled, tokens lost (-1), or nothing at all. (77,) int64."""
     if r.random() < _EMPTY:
-        return window(tokenizer, ())
+        return window(tokenizer, (NEGATIVE,) if r.random() < 0.5 else ())
     kept = [text for text, path in tags if r.random() >= _DROP.get(path, _DROP_OTHER)]
     if r.random() < 0.5:
         r.shuffle(kept)
-    row = window(tokenizer, [SUBJECT, *kept] if r.random() < 0.8 else kept)
+    row = window(tokenizer, [*SUBJECT, *kept] if r.random() < 0.8 else kept)
     lost = np.array([r.random() < _TOKEN_LOSS for _ in range(LENGTH)])
     row[lost & (row != START) & (row != END)] = -1
     return row

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data.captions import Tokenizer, said, varied, vocabulary
+from ..data.captions import NEGATIVE, Tokenizer, said, varied, vocabulary, window
 from ..data.store import Store
 from ..networks.autoencoder import Autoencoder
 from ..networks.text import TextEncoder
@@ -62,10 +62,10 @@ class Corpus:
         )
 
     def held_out(self, count: int) -> Tensor:
-        """Token ids (count, 77) of whole captions that are not trained on; the last row is the empty caption."""
+        """Token ids (count, 77): whole captions that are not trained on, and last the negative prompt."""
         last = range(len(self.store) - 1, max(-1, len(self.store) - count), -1)
         rows = [said(self.tokenizer, self.store.items[i].tags) for i in last]
-        return torch.from_numpy(np.stack([*rows, said(self.tokenizer, ())]))
+        return torch.from_numpy(np.stack([*rows, window(self.tokenizer, (NEGATIVE,))]))
 
 
 def train_diffusion(settings: Settings, corpus: Corpus, autoencoder: Autoencoder, options: Options = Options()) -> Diffusion:  # noqa: B008

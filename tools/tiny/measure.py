@@ -1,0 +1,189 @@
+"""What the embedded model really does: ``python -m tools.tiny.measure [ROOT] [--count N]`` prints JSON and stores it as ``docs/tiny.json``.
+
+Judged on captions that were held out of training, with fixed seeds, by the network of :mod:`.judge`. Run it in the train environment after
+``tools.tiny.release``; the judge is trained first when ROOT/judge is not finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from chibi_avatar.avatar.metrics import delta_e2000
+from chibi_avatar.setup import comfyui, paths
+from chibi_avatar.tiny import weights
+from chibi_avatar.tiny.data.captions import NEGATIVE, Tokenizer, said, window
+from chibi_avatar.tiny.data.store import Store
+from chibi_avatar.tiny.networks.autoencoder import Autoencoder
+from chibi_avatar.tiny.networks.preview import NOISE, Generator, pooled
+from chibi_avatar.tiny.networks.text import TextEncoder
+from chibi_avatar.tiny.networks.unet import controlnet, from_original, unet
+from chibi_avatar.tiny.training.autoencoder import held_out_psnr
+from chibi_avatar.tiny.training.controlnet import skeleton
+from chibi_avatar.tiny.training.diffusion import decode
+from chibi_avatar.tiny.training.loop import Settings
+from chibi_avatar.tiny.training.sampling import sample
+
+from .judge import CLASSES, HELD_OUT, JOINTS, Judge, accuracy, answers, asked, train_judge
+
+HAIR = 2  # the part map's number of hair: 1 + its place in the avatar's parts
+JUDGE_STEPS = 6000
+
+
+class Shipped:
+    """The networks as they ship, in torch."""
+
+    def __init__(self) -> None:
+        text = weights.read("text")
+        self.text = TextEncoder(text["tokens"])
+        self.text.load_state_dict(text)
+        self.unet = unet()
+        self.unet.load_state_dict(from_original(weights.read("unet"), self.unet.state_dict()))
+        self.control = controlnet(self.unet)
+        self.control.load_state_dict(from_original(weights.read("controlnet"), self.control.state_dict()))
+        self.autoencoder = Autoencoder()
+        self.autoencoder.load_state_dict({k: v for k, v in weights.read("autoencoder").items() if k.startswith("taesd_")})
+        self.preview = Generator()
+        self.preview.load_state_dict(weights.read("preview"))
+        for network in (self.text, self.unet, self.control, self.autoencoder, self.preview):
+            network.requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def context(self, ids: np.ndarray) -> torch.Tensor:
+        return self.text(self.text.rows_of(torch.from_numpy(ids)))
+
+    def draw(self, ids: np.ndarray, negative: np.ndarray, hints: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
+        """Token ids (N, 77) → pictures (N, 256, 256, 3) uint8, 20 steps."""
+        out = []
+        for start in range(0, len(ids), 8):
+            context, empty = self.context(ids[start : start + 8]), self.context(negative[None])
+            guide = None if hints is None else torch.from_numpy(hints[start : start + 8]).movedim(-1, 1).float() / 255
+            latents = sample(self.unet, context, empty, 32, seed=seed + start, control=None if hints is None else self.control, hints=guide)
+            out.append(decode(self.autoencoder, latents))
+        return (np.concatenate(out) * 255 + 0.5).astype(np.uint8)
+
+    @torch.no_grad()
+    def instant(self, ids: np.ndarray, seed: int = 0) -> np.ndarray:
+        """The same by the preview, one pass."""
+        context = self.context(ids)
+        noise = torch.randn((len(ids), NOISE), generator=torch.Generator().manual_seed(seed))
+        latents = self.preview(noise, context, pooled(context, torch.from_numpy(ids)))
+        return (decode(self.autoencoder, latents) * 255 + 0.5).astype(np.uint8)
+
+
+def region_mean(picture: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+    """Mean sRGB (3,) 0..1 of a picture (H, W, 3) uint8 where a coarse mask (h, w) is on; None when that is almost nowhere."""
+    times = picture.shape[0] // mask.shape[0]
+    where = np.repeat(np.repeat(mask, times, 0), times, 1)
+    return picture[where].mean(0) / 255 if mask.sum() > 4 else None
+
+
+def named_colors(store: Store) -> dict[str, np.ndarray]:
+    """Colour name → mean sRGB of the hair that renders show under that name."""
+    seen: dict[str, list[np.ndarray]] = {}
+    for index, item in enumerate(store.items):
+        if item.labels["hair_plain"] and len(seen.get(item.labels["hair_name"], ())) < 30:
+            mean = region_mean(store.picture(index), item.parts == HAIR)
+            if mean is not None:
+                seen.setdefault(item.labels["hair_name"], []).append(mean)
+    return {name: np.mean(values, 0) for name, values in seen.items()}
+
+
+def hair_color_right(pictures: np.ndarray, masks: np.ndarray, names: list[str | None], known: dict[str, np.ndarray]) -> float:
+    """Share of pictures whose hair is within ΔE2000 20 of what its name looks like; names that are None do not count."""
+    right = []
+    for picture, mask, name in zip(pictures, masks, names, strict=True):
+        if name in known:
+            mean = region_mean(picture, mask > 0.5)
+            right.append(mean is not None and float(delta_e2000(mean[None], known[name][None])[0]) < 20)
+    return float(np.mean(right))
+
+
+def frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """Fréchet distance of two sets of features (N, D), as in FID (Heusel et al. 2017), with shrunk covariances for small N."""
+    from scipy.linalg import sqrtm
+
+    means, covariances = [], []
+    for x in (a, b):
+        means.append(x.mean(0))
+        covariance = np.cov(x, rowvar=False)
+        covariances.append(0.95 * covariance + 0.05 * np.diag(np.diag(covariance)))
+    root = sqrtm(covariances[0] @ covariances[1]).real
+    return float(((means[0] - means[1]) ** 2).sum() + np.trace(covariances[0] + covariances[1] - 2 * root))
+
+
+def heights(parts: np.ndarray) -> float:
+    """Height of the figure in a part map (64, 64), as a share of the picture."""
+    rows = np.flatnonzero((parts > 0).any(1))
+    return (rows[-1] - rows[0] + 1) / 64 if len(rows) else 1.0
+
+
+def measure(root: Path, count: int) -> dict[str, Any]:
+    """Every figure of the model card."""
+    store = Store(root / "data")
+    settings = Settings(root / "judge", JUDGE_STEPS, resume=True, say=lambda line: print(line, file=sys.stderr))  # noqa: T201
+    judge: Judge = train_judge(settings, store)
+    made = Shipped()
+    tokenizer = Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer")
+    negative = window(tokenizer, (NEGATIVE,))
+    last = list(range(len(store) - min(count, 240), len(store)))
+    items = [store.items[i] for i in last]
+    ids = np.stack([said(tokenizer, item.tags) for item in items])
+    known = named_colors(store)
+    names = [item.labels["hair_name"] if item.labels["hair_plain"] else None for item in items]
+    out: dict[str, Any] = {"captions": len(items), "judge on held-out renders": accuracy(judge, store)}
+
+    began = time.monotonic()
+    drawn = made.draw(ids, negative)
+    out["seconds a picture, 20 steps, in eights"] = (time.monotonic() - began) / len(items)
+    told = answers(judge, drawn)
+    out["hair color"] = hair_color_right(drawn, told.hair, names, known)
+    for name in CLASSES:
+        pairs = [(told.classes[name][k], asked(item.labels)[name]) for k, item in enumerate(items) if name in asked(item.labels)]
+        out[name] = float(np.mean([a == b for a, b in pairs]))
+
+    quick = made.instant(ids)
+    out["preview hair color"] = hair_color_right(quick, answers(judge, quick).hair, names, known)
+
+    whole = [k for k, item in enumerate(items) if item.labels["framing"] in ("full_body", "guide", "cowboy_shot")]
+    hints = np.stack([skeleton(items[k].keypoints, 256, 256) for k in whole])  # type: ignore[arg-type]
+    plain = np.stack([said(tokenizer, [tag for tag in items[k].tags if not tag[1].startswith("pose.")]) for k in whole])
+    for name, guide in (("with", hints), ("without", None)):
+        places = answers(judge, made.draw(plain, negative, guide)).joints
+        errors = []
+        for place, k in zip(places, whole, strict=True):
+            points = items[k].keypoints[:JOINTS]  # type: ignore[index]
+            seen = points[:, 2] > 0
+            errors.append(np.linalg.norm(points[seen, :2] / 256 - place[seen], axis=1).mean() / heights(items[k].parts))  # type: ignore[arg-type]
+        out[f"joint error {name} ControlNet"] = float(np.mean(errors))
+
+    out["autoencoder PSNR dB"] = held_out_psnr(made.autoencoder, store, settings)
+    real = answers(judge, np.stack([store.picture(i) for i in range(len(store) - HELD_OUT, len(store))])).features
+    out["FID"] = frechet(told.features, real)
+    half = len(items)
+    out["FID of disjoint halves of the data"] = frechet(real[:half], real[half : 2 * half])
+    out["diversity, samples over data"] = float(told.features.std(0).mean() / real.std(0).mean())
+    return out
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", type=Path, nargs="?", default=paths.cache_root() / "training")
+    parser.add_argument("--count", type=int, default=240, help="captions (default: 240)")
+    arguments = parser.parse_args()
+    figures = measure(arguments.root, arguments.count)
+    text = json.dumps(figures, indent=2) + "\n"
+    (Path(__file__).parents[2] / "docs" / "tiny.json").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
