@@ -24,7 +24,8 @@ async def on_load() -> None:
         folder_paths.add_model_folder_path(kind, str(weights.path_of(part).parent), is_default=False)
 
 
-def _model() -> Any:
+def load_model(folder: Path = weights.FOLDER) -> Any:
+    """The UNet as a ModelPatcher."""
     import comfy.model_management
     import comfy.model_patcher
     import comfy.supported_models
@@ -37,12 +38,14 @@ def _model() -> Any:
 
         unet_extra_config = {"num_heads": -1, "num_head_channels": HEAD}
 
-    state = weights.read("unet")
+    state = weights.read("unet", folder)
     management = comfy.model_management
     config = TinyConfig(COMFY_CONFIG)
     device, offload = management.get_torch_device(), management.unet_offload_device()
     kinds = list(config.supported_inference_dtypes)
-    dtype = management.unet_dtype(model_params=sum(v.numel() for v in state.values()), supported_dtypes=kinds, weight_dtype=torch.float32)
+    dtype = management.unet_dtype(
+        model_params=sum(v.numel() for v in state.values()), supported_dtypes=kinds, weight_dtype=torch.float32
+    )
     config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device, kinds), device=device)
     model = config.get_model(state, "")
     patcher = comfy.model_patcher.CoreModelPatcher(model, load_device=device, offload_device=offload)
@@ -52,7 +55,8 @@ def _model() -> Any:
     return patcher
 
 
-def _clip() -> Any:
+def load_clip(folder: Path = weights.FOLDER) -> Any:
+    """Tokenizer and text encoder as ComfyUI's CLIP."""
     import comfy.sd
     from comfy import sd1_clip
 
@@ -75,16 +79,21 @@ def _clip() -> Any:
         clip = sd1_clip.SD1ClipModel
         tokenizer = sd1_clip.SD1Tokenizer
 
-    state = full_state(weights.read("text"))
-    clip = comfy.sd.CLIP(Target, embedding_directory=folder_paths.get_folder_paths("embeddings"), parameters=sum(v.numel() for v in state.values()))
+    state = full_state(weights.read("text", folder))
+    clip = comfy.sd.CLIP(
+        Target,
+        embedding_directory=folder_paths.get_folder_paths("embeddings"),
+        parameters=sum(v.numel() for v in state.values()),
+    )
     clip.load_sd(state)
     return clip
 
 
-def _vae() -> Any:
+def load_vae(folder: Path = weights.FOLDER) -> Any:
+    """The autoencoder as ComfyUI's VAE."""
     import comfy.sd
 
-    return comfy.sd.VAE(sd=weights.read("autoencoder"))
+    return comfy.sd.VAE(sd=weights.read("autoencoder", folder))
 
 
 class ChibiTinyLoader(io.ComfyNode):
@@ -98,15 +107,23 @@ class ChibiTinyLoader(io.ComfyNode):
             search_aliases=["tiny", "checkpoint", "embedded", "offline", "cpu", "小模型", "离线", "内置模型", "Q版"],
             inputs=[],
             outputs=[
-                io.Model.Output("model", display_name="model", tooltip="The diffusion model, for KSampler. Made for 256×256; 192 to 384 works."),
-                io.Clip.Output("clip", display_name="clip", tooltip="Its text encoder. Family 'tiny' of Chibi Prompt Builder writes the words that it knows."),
+                io.Model.Output(
+                    "model",
+                    display_name="model",
+                    tooltip="The diffusion model, for KSampler. Made for 256×256; 192 to 384 works.",
+                ),
+                io.Clip.Output(
+                    "clip",
+                    display_name="clip",
+                    tooltip="Its text encoder. Family 'tiny' of Chibi Prompt Builder writes the words that it knows.",
+                ),
                 io.Vae.Output("vae", display_name="vae", tooltip="Its autoencoder, for VAE Decode and VAE Encode."),
             ],
         )
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(_model(), _clip(), _vae())
+        return io.NodeOutput(load_model(), load_clip(), load_vae())
 
 
 @lru_cache(maxsize=1)
@@ -130,12 +147,23 @@ class ChibiInstantPreview(io.ComfyNode):
             inputs=[
                 io.Conditioning.Input("positive", tooltip="The words, encoded by the clip of Load Chibi Tiny Model."),
                 io.Vae.Input("vae", tooltip="The vae of Load Chibi Tiny Model."),
-                io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True, tooltip="Another seed, another idea."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Another seed, another idea.",
+                ),
                 io.Int.Input("batch_size", default=1, min=1, max=64, tooltip="How many pictures to draw at once."),
             ],
             outputs=[
                 io.Image.Output("image", display_name="image", tooltip="The pictures, 256×256."),
-                io.Latent.Output("latent", display_name="latent", tooltip="The same as latents, to go on from with KSampler at a denoise of about 0.6."),
+                io.Latent.Output(
+                    "latent",
+                    display_name="latent",
+                    tooltip="The same as latents, to go on from with KSampler at a denoise of about 0.6.",
+                ),
             ],
         )
 
@@ -150,7 +178,9 @@ class ChibiInstantPreview(io.ComfyNode):
         context, extras = positive[0]
         pool = extras.get("pooled_output")
         if context.shape[-1] != TEXT or pool is None or pool.shape[-1] != TEXT:
-            raise ValueError("positive was encoded by another model's CLIP: connect the clip of Load Chibi Tiny Model to the text encoder")
+            raise ValueError(
+                "positive was encoded by another model's CLIP: connect the clip of Load Chibi Tiny Model to the text encoder"
+            )
         with torch.inference_mode():
             noise = torch.randn((batch_size, NOISE), generator=torch.Generator().manual_seed(seed))
             words = context[:1, :LENGTH].float().cpu().expand(batch_size, -1, -1)

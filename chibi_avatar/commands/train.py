@@ -26,12 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="folder of the pictures (default: data, in --root)")
     parser.add_argument("--pictures", type=int, default=PICTURES, help=f"data: how many to draw (default: {PICTURES})")
     parser.add_argument("--workers", type=int, default=0, help="data: processes that draw (default: one a core)")
-    parser.add_argument("--steps", type=int, help="how long to train (default: " + ", ".join(f"{k} {v}" for k, v in STEPS.items()) + ")")
+    parser.add_argument(
+        "--steps", type=int, help="how long to train (default: " + ", ".join(f"{k} {v}" for k, v in STEPS.items()) + ")"
+    )
     parser.add_argument("--batch", type=int, help="samples a step")
     parser.add_argument("--rate", type=float, help="peak learning rate")
-    parser.add_argument("--loss", choices=["cross_entropy", "least_squares"], help="autoencoder and gan: the adversarial loss")
+    parser.add_argument(
+        "--loss", choices=["cross_entropy", "least_squares"], help="autoencoder and gan: the adversarial loss"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run that is there")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to train (default: auto)")
+    parser.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to train (default: auto)"
+    )
     parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16", help="arithmetic (default: bf16)")
     parser.add_argument("--seed", type=int, default=0, help="another seed is another run (default: 0)")
     parser.add_argument("--save-minutes", type=float, default=4.0, help="minutes between checkpoints (default: 4)")
@@ -81,7 +87,9 @@ def _draw(arguments: argparse.Namespace, data: Path, say: Any) -> int:
     def told(done: int, total: int) -> None:
         first.append(done)
         rate = (done - first[0] + 1) / (time.monotonic() - began)
-        say(f"{min(done * SHARD, arguments.pictures)}/{arguments.pictures} pictures, {(total - done) / rate / 60:.0f} min left")
+        say(
+            f"{min(done * SHARD, arguments.pictures)}/{arguments.pictures} pictures, {(total - done) / rate / 60:.0f} min left"
+        )
 
     made = render_shards(data, arguments.pictures, arguments.seed, arguments.workers or workers(), told)
     say(f"{arguments.pictures} pictures are in {data}" + ("" if made else " already") + ".")

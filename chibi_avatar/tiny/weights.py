@@ -63,14 +63,15 @@ def squeeze(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def unsqueeze(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The reverse of :func:`squeeze`, in float32."""
+    """The reverse of :func:`squeeze`: float32 values that float16 holds exactly."""
     out: dict[str, Tensor] = {}
     for key, value in state.items():
         if key.endswith(_SCALE):
             continue
         scale = state.get(key + _SCALE)
         if scale is not None:
-            value = value.float() * scale.float().view(-1, *[1] * (value.ndim - 1))
+            # exact in float16, which is what ComfyUI keeps a text encoder in: every loader then computes with the same numbers
+            value = (value.float() * scale.float().view(-1, *[1] * (value.ndim - 1))).half()
         out[key] = value.float() if value.is_floating_point() else value
     return out
 

@@ -24,8 +24,26 @@ from chibi_avatar.tiny.training.loop import Order, Run, Settings, autocast, lear
 SIZE, MAP = 128, 32
 HELD_OUT = 960
 TOPS = ("tshirt", "shirt", "hoodie", "sweater", "sailor", "blazer", "suit", "dress", "overalls_shirt", "hanfu", "kimono", "qipao", "raincoat", "space_suit")  # fmt: skip
-EXPRESSIONS = ("neutral", "smile", "happy", "grin", "angry", "sad", "surprised", "blink", "blinkLeft", "pout", "worried", "relaxed")
-CLASSES: dict[str, tuple[str, ...]] = {"hair_style": HAIR, "top": TOPS, "glasses": ("no", "yes"), "expression": EXPRESSIONS}
+EXPRESSIONS = (
+    "neutral",
+    "smile",
+    "happy",
+    "grin",
+    "angry",
+    "sad",
+    "surprised",
+    "blink",
+    "blinkLeft",
+    "pout",
+    "worried",
+    "relaxed",
+)
+CLASSES: dict[str, tuple[str, ...]] = {
+    "hair_style": HAIR,
+    "top": TOPS,
+    "glasses": ("no", "yes"),
+    "expression": EXPRESSIONS,
+}
 JOINTS = 14  # the body's points of COCO-18, without eyes and ears
 
 
@@ -36,11 +54,20 @@ class Judge(nn.Module):
         super().__init__()
 
         def block(a: int, b: int, stride: int) -> nn.Module:
-            return nn.Sequential(nn.Conv2d(a, b, 3, stride, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU(), nn.Conv2d(b, b, 3, 1, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+            return nn.Sequential(
+                nn.Conv2d(a, b, 3, stride, 1, bias=False),
+                nn.BatchNorm2d(b),
+                nn.ReLU(),
+                nn.Conv2d(b, b, 3, 1, 1, bias=False),
+                nn.BatchNorm2d(b),
+                nn.ReLU(),
+            )
 
         self.low = nn.Sequential(block(3, 32, 2), block(32, 64, 2))
         self.mid, self.high, self.top = block(64, 128, 2), block(128, 192, 2), block(192, 256, 2)
-        self.down = nn.ModuleList([nn.Conv2d(256, 96, 1), nn.Conv2d(192, 96, 1), nn.Conv2d(128, 96, 1), nn.Conv2d(64, 96, 1)])
+        self.down = nn.ModuleList(
+            [nn.Conv2d(256, 96, 1), nn.Conv2d(192, 96, 1), nn.Conv2d(128, 96, 1), nn.Conv2d(64, 96, 1)]
+        )
         self.maps = nn.Sequential(block(96, 96, 1), nn.Conv2d(96, 1 + JOINTS, 1))
         self.heads = nn.ModuleDict({name: nn.Linear(256, len(values)) for name, values in CLASSES.items()})
 
@@ -55,7 +82,12 @@ class Judge(nn.Module):
             y = F.interpolate(y, scale_factor=2, mode="nearest") + layer(finer)
         maps = self.maps(y)
         dropped = F.dropout(features, 0.2, self.training)
-        return {**{name: head(dropped) for name, head in self.heads.items()}, "hair": maps[:, 0], "joints": maps[:, 1:], "features": features}
+        return {
+            **{name: head(dropped) for name, head in self.heads.items()},
+            "hair": maps[:, 0],
+            "joints": maps[:, 1:],
+            "features": features,
+        }
 
 
 def asked(labels: Mapping[str, Any]) -> dict[str, int]:
@@ -108,7 +140,9 @@ def answers(judge: Judge, pictures: np.ndarray, batch: int = 32) -> Answers:
         for key, value in found.items():
             parts.setdefault(key, []).append(value.cpu().numpy())
     whole = {key: np.concatenate(values) for key, values in parts.items()}
-    return Answers({name: whole[name] for name in CLASSES}, whole["hair"], whole["joints"], whole["seen"], whole["features"])
+    return Answers(
+        {name: whole[name] for name in CLASSES}, whole["hair"], whole["joints"], whole["seen"], whole["features"]
+    )
 
 
 def _refined(heat: Tensor, x: Tensor, y: Tensor, axis: int) -> Tensor:
@@ -150,7 +184,10 @@ def train_judge(settings: Settings, store: Store, batch: int = 32, rate: float =
         for name in CLASSES:
             rows = [k for k, one_told in enumerate(told) if name in one_told]
             if rows:
-                loss = loss + F.cross_entropy(out[name][rows], torch.tensor([told[k][name] for k in rows])) * len(rows) / batch
+                loss = (
+                    loss
+                    + F.cross_entropy(out[name][rows], torch.tensor([told[k][name] for k in rows])) * len(rows) / batch
+                )
         hair = torch.from_numpy(np.stack([(item.parts == 1 + PARTS.index("hair")) for item in items])).float()
         loss = loss + F.binary_cross_entropy_with_logits(out["hair"], F.avg_pool2d(hair, 64 // MAP))
         points = torch.from_numpy(np.stack([item.keypoints[:JOINTS] for item in items]))

@@ -49,7 +49,9 @@ class Shipped:
         self.control = controlnet(self.unet)
         self.control.load_state_dict(from_original(weights.read("controlnet"), self.control.state_dict()))
         self.autoencoder = Autoencoder()
-        self.autoencoder.load_state_dict({k: v for k, v in weights.read("autoencoder").items() if k.startswith("taesd_")})
+        self.autoencoder.load_state_dict(
+            {k: v for k, v in weights.read("autoencoder").items() if k.startswith("taesd_")}
+        )
         self.preview = Generator()
         self.preview.load_state_dict(weights.read("preview"))
         for network in (self.text, self.unet, self.control, self.autoencoder, self.preview):
@@ -65,7 +67,15 @@ class Shipped:
         for start in range(0, len(ids), 8):
             context, empty = self.context(ids[start : start + 8]), self.context(negative[None])
             guide = None if hints is None else torch.from_numpy(hints[start : start + 8]).movedim(-1, 1).float() / 255
-            latents = sample(self.unet, context, empty, 32, seed=seed + start, control=None if hints is None else self.control, hints=guide)
+            latents = sample(
+                self.unet,
+                context,
+                empty,
+                32,
+                seed=seed + start,
+                control=None if hints is None else self.control,
+                hints=guide,
+            )
             out.append(decode(self.autoencoder, latents))
         return (np.concatenate(out) * 255 + 0.5).astype(np.uint8)
 
@@ -96,7 +106,9 @@ def named_colors(store: Store) -> dict[str, np.ndarray]:
     return {name: np.mean(values, 0) for name, values in seen.items()}
 
 
-def hair_color_right(pictures: np.ndarray, masks: np.ndarray, names: list[str | None], known: dict[str, np.ndarray]) -> float:
+def hair_color_right(
+    pictures: np.ndarray, masks: np.ndarray, names: list[str | None], known: dict[str, np.ndarray]
+) -> float:
     """Share of pictures whose hair is within ΔE2000 20 of what its name looks like; names that are None do not count."""
     right = []
     for picture, mask, name in zip(pictures, masks, names, strict=True):
@@ -146,7 +158,11 @@ def measure(root: Path, count: int) -> dict[str, Any]:
     told = answers(judge, drawn)
     out["hair color"] = hair_color_right(drawn, told.hair, names, known)
     for name in CLASSES:
-        pairs = [(told.classes[name][k], asked(item.labels)[name]) for k, item in enumerate(items) if name in asked(item.labels)]
+        pairs = [
+            (told.classes[name][k], asked(item.labels)[name])
+            for k, item in enumerate(items)
+            if name in asked(item.labels)
+        ]
         out[name] = float(np.mean([a == b for a, b in pairs]))
 
     quick = made.instant(ids)

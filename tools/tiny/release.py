@@ -27,7 +27,13 @@ def main() -> int:
         "controlnet": to_original(finished.controlnet(root / "controlnet").state_dict()),
         "preview": finished.preview(root / "gan").state_dict(),
     }
-    runs = {"autoencoder": "autoencoder", "unet": "diffusion", "text": "diffusion", "controlnet": "controlnet", "preview": "gan"}
+    runs = {
+        "autoencoder": "autoencoder",
+        "unet": "diffusion",
+        "text": "diffusion",
+        "controlnet": "controlnet",
+        "preview": "gan",
+    }
     total = 0
     for part, state in parts.items():
         path = weights.write(part, state, {**about, "steps": finished.step_of(root / runs[part])})

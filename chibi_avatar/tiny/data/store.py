@@ -22,7 +22,9 @@ class Store:
     def __init__(self, folder: Path) -> None:
         """Open ``folder``. Raises :class:`DataError` when it holds no pictures, or pictures without captions."""
         if not folder.is_dir():
-            raise DataError(f"there is no folder {folder}: run  python3 -m chibi_avatar train data, or name your own with --data")
+            raise DataError(
+                f"there is no folder {folder}: run  python3 -m chibi_avatar train data, or name your own with --data"
+            )
         self.folder = folder
         self.items: list[Item] = []
         self._places: list[tuple[Path, int, int]] = []
@@ -58,7 +60,9 @@ class Store:
         if image.size != (size, size):
             left, top = (image.width - side) // 2, (image.height - side) // 2
             box = (left, top, left + side, top + side)
-            image = image.resize((size, size), Image.Resampling.BOX if side % size == 0 else Image.Resampling.LANCZOS, box)
+            image = image.resize(
+                (size, size), Image.Resampling.BOX if side % size == 0 else Image.Resampling.LANCZOS, box
+            )
         return np.asarray(image)
 
     def _index_shards(self) -> None:
@@ -89,7 +93,9 @@ class Store:
         for path in found:
             with path.with_suffix(".txt").open("rb") as file:
                 text = file.read(_CAPTION_BYTES).decode("utf-8", "replace")
-            tags: tuple[tuple[str, str], ...] = tuple((part.strip(), "") for part in text.replace("\n", ",").split(",") if part.strip())
+            tags: tuple[tuple[str, str], ...] = tuple(
+                (part.strip(), "") for part in text.replace("\n", ",").split(",") if part.strip()
+            )
             if not tags:
                 raise DataError(f"the caption {path.with_suffix('.txt').name} is empty: describe {path.name} in it")
             labels: dict[str, Any] = {}

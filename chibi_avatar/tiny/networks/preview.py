@@ -73,7 +73,11 @@ class Generator(nn.Module):
         super().__init__()
         self.condition = nn.Sequential(nn.Linear(NOISE + TEXT, CONDITION), nn.SiLU(), nn.Linear(CONDITION, CONDITION))
         self.start = nn.Linear(CONDITION, WIDTHS[0] * 16)
-        pairs = [(WIDTHS[0], WIDTHS[0], False), *((a, b, True) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)), (WIDTHS[-1], WIDTHS[-1], False)]
+        pairs = [
+            (WIDTHS[0], WIDTHS[0], False),
+            *((a, b, True) for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)),
+            (WIDTHS[-1], WIDTHS[-1], False),
+        ]
         self.blocks = nn.ModuleList(_Grow(*pair) for pair in pairs)
         self.words = nn.ModuleList([_Words(WIDTHS[1]), _Words(WIDTHS[2])])
         self.out = nn.Sequential(nn.GroupNorm(8, WIDTHS[-1]), nn.SiLU(), nn.Conv2d(WIDTHS[-1], 4, 3, 1, 1))
@@ -100,7 +104,14 @@ class Discriminator(nn.Module):
             for a, b in zip(widths, widths[1:], strict=False)
         )
         self.skips = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(widths, widths[1:], strict=False))
-        self.last = nn.Sequential(nn.LeakyReLU(0.2), nn.Conv2d(2 * width + 1, 2 * width, 3, 1, 1), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(2 * width * 16, 256), nn.LeakyReLU(0.2))
+        self.last = nn.Sequential(
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * width + 1, 2 * width, 3, 1, 1),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Linear(2 * width * 16, 256),
+            nn.LeakyReLU(0.2),
+        )
         self.real, self.text = nn.Linear(256, 1), nn.Linear(TEXT, 256, bias=False)
 
     def forward(self, latent: Tensor, pool: Tensor) -> Tensor:

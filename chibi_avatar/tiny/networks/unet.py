@@ -115,7 +115,11 @@ def to_original(state: dict[str, Tensor]) -> dict[str, Tensor]:
             raise KeyError(f"{key} is no part of the tiny UNet or ControlNet")
         rest = key[len(prefix) + 1 :]
         name, _, leaf = rest.partition(".")
-        out[f"{original}.{_RES[name]}.{leaf}" if ".resnets." in prefix or prefix.startswith("mid_block.res") else f"{original}.{rest}"] = value
+        out[
+            f"{original}.{_RES[name]}.{leaf}"
+            if ".resnets." in prefix or prefix.startswith("mid_block.res")
+            else f"{original}.{rest}"
+        ] = value
     return out
 
 

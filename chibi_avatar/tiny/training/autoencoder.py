@@ -42,7 +42,9 @@ def train_autoencoder(settings: Settings, store: Store, options: Options = Optio
     count = max(1, len(store) - HELD_OUT)
     order = Order(count, settings.seed)
     config = {"network": "autoencoder", "seed": settings.seed, **vars(options)}
-    run = Run(settings, config, {"network": network, "judge": judge, "optimizer": optimizer, "judging": judging, "ema": ema})
+    run = Run(
+        settings, config, {"network": network, "judge": judge, "optimizer": optimizer, "judging": judging, "ema": ema}
+    )
     begins = settings.steps // 3
 
     def batch(step: int) -> Tensor:
@@ -87,7 +89,10 @@ def train_autoencoder(settings: Settings, store: Store, options: Options = Optio
         return {name: float(value.detach()) for name, value in losses.items()}
 
     def samples(step: int) -> None:
-        shown = np.stack([store.picture(i) for i in range(len(store) - 1, max(-1, len(store) - 9), -1)]).astype(np.float32) / 255
+        shown = (
+            np.stack([store.picture(i) for i in range(len(store) - 1, max(-1, len(store) - 9), -1)]).astype(np.float32)
+            / 255
+        )
         with ema.applied() as averaged:
             back = reconstruct(averaged, shown, settings)
         pairs = np.concatenate([shown, back], 2)

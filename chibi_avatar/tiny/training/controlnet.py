@@ -35,7 +35,9 @@ def skeleton(keypoints: np.ndarray, size: int, out: int) -> np.ndarray:
     return draw(Frame(size, size, [Person(body)]), out, out, Style())
 
 
-def train_controlnet(settings: Settings, corpus: Corpus, model: Diffusion, autoencoder: Autoencoder, options: Options = Options()) -> nn.Module:  # noqa: B008
+def train_controlnet(
+    settings: Settings, corpus: Corpus, model: Diffusion, autoencoder: Autoencoder, options: Options = Options()
+) -> nn.Module:  # noqa: B008
     """Train on the drawn pictures of ``corpus``; returns the averaged ControlNet. Raises :class:`~.loop.TrainingError`."""
     if not corpus.store.drawn:
         raise TrainingError("the pose ControlNet needs pictures with keypoints: train it on what  train data  draws")
@@ -69,7 +71,9 @@ def train_controlnet(settings: Settings, corpus: Corpus, model: Diffusion, autoe
         with autocast(settings):
             context = text(rows)
             down, middle = network(noisy, t, context, controlnet_cond=hints(numbers, size).to(x), return_dict=False)
-            predicted = base(noisy, t, context, down_block_additional_residuals=down, mid_block_additional_residual=middle).sample
+            predicted = base(
+                noisy, t, context, down_block_additional_residuals=down, mid_block_additional_residual=middle
+            ).sample
         loss = (min_snr_weight(bar[t]) * (predicted.float() - noise).square().flatten(1).mean(1)).mean()
         optimizer.zero_grad()
         loss.backward()
@@ -85,7 +89,9 @@ def train_controlnet(settings: Settings, corpus: Corpus, model: Diffusion, autoe
         shown = hints(held, 256)
         with ema.applied():
             rows = text.rows_of(captions.to(settings.device))
-            latents = sample(base, text(rows[:-1]), text(rows[-1:]), 32, control=network, hints=shown, bf16=settings.bf16)
+            latents = sample(
+                base, text(rows[:-1]), text(rows[-1:]), 32, control=network, hints=shown, bf16=settings.bf16
+            )
         pairs = np.concatenate([shown.movedim(1, -1).numpy(), decode(autoencoder, latents)], 2)
         grid(pairs, run.folder / f"samples-{step:06d}.png", 2)
 

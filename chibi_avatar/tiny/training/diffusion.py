@@ -45,7 +45,15 @@ class Diffusion:
 class Corpus:
     """Latents and captions of a store, ready for batches. ``tokens`` (V,) are the vocabulary's CLIP ids."""
 
-    def __init__(self, store: Store, tokenizer: Tokenizer, autoencoder: Autoencoder, cache: Path, sizes: tuple[int, ...], settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tokenizer: Tokenizer,
+        autoencoder: Autoencoder,
+        cache: Path,
+        sizes: tuple[int, ...],
+        settings: Settings,
+    ) -> None:
         self.store, self.tokenizer = store, tokenizer
         self.count = max(1, len(store) - HELD_OUT)
         self.latents = encode_all(autoencoder, store, cache, sizes, settings.device, settings.say)
@@ -58,7 +66,12 @@ class Corpus:
     def captions(self, numbers: np.ndarray, key: str) -> Tensor:
         """Token ids (B, 77) of a varied caption for each picture."""
         return torch.from_numpy(
-            np.stack([varied(self.tokenizer, self.store.items[i].tags, random.Random(f"{key} {i} {k}")) for k, i in enumerate(numbers)])
+            np.stack(
+                [
+                    varied(self.tokenizer, self.store.items[i].tags, random.Random(f"{key} {i} {k}"))
+                    for k, i in enumerate(numbers)
+                ]
+            )
         )
 
     def held_out(self, count: int) -> Tensor:
@@ -68,7 +81,9 @@ class Corpus:
         return torch.from_numpy(np.stack([*rows, window(self.tokenizer, (NEGATIVE,))]))
 
 
-def train_diffusion(settings: Settings, corpus: Corpus, autoencoder: Autoencoder, options: Options = Options()) -> Diffusion:  # noqa: B008
+def train_diffusion(
+    settings: Settings, corpus: Corpus, autoencoder: Autoencoder, options: Options = Options()
+) -> Diffusion:  # noqa: B008
     """Train on ``corpus``; returns the averaged networks. Raises :class:`~.loop.TrainingError`."""
     torch.manual_seed(settings.seed)
     network = unet().to(settings.device, memory_format=torch.channels_last).train()
@@ -107,7 +122,11 @@ def train_diffusion(settings: Settings, corpus: Corpus, autoencoder: Autoencoder
         optimizer.step()
         ema.update(step)
         with torch.no_grad():
-            numbers_out = {"weighted loss": loss, "noise error": error.mean(), "bound (nats per value)": STEPS * (bound[t] * error.mean(1)).mean()}
+            numbers_out = {
+                "weighted loss": loss,
+                "noise error": error.mean(),
+                "bound (nats per value)": STEPS * (bound[t] * error.mean(1)).mean(),
+            }
         return {name: float(value.detach()) for name, value in numbers_out.items()}
 
     shown = corpus.held_out(17)

@@ -23,7 +23,9 @@ N = TypeVar("N", bound=nn.Module)
 def _checkpoint(folder: Path) -> dict[str, Any]:
     path = folder / CHECKPOINT
     if not path.is_file():
-        raise TrainingError(f"there is no checkpoint in {folder}: run  python3 -m chibi_avatar train {folder.name}  first")
+        raise TrainingError(
+            f"there is no checkpoint in {folder}: run  python3 -m chibi_avatar train {folder.name}  first"
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -51,7 +53,9 @@ def autoencoder(folder: Path) -> Autoencoder:
 
 def diffusion(folder: Path) -> Diffusion:
     """UNet and text encoder of the run in ``folder``."""
-    both = _read(folder, "network", lambda state: nn.ModuleList([unet(), TextEncoder(state["parts"]["network"]["1.tokens"])]))
+    both = _read(
+        folder, "network", lambda state: nn.ModuleList([unet(), TextEncoder(state["parts"]["network"]["1.tokens"])])
+    )
     return Diffusion(both[0], both[1])  # type: ignore[arg-type]
 
 

@@ -27,7 +27,9 @@ class Options:
     adversarial: str = "cross_entropy"
 
 
-def train_gan(settings: Settings, corpus: Corpus, model: Diffusion, autoencoder: Autoencoder, options: Options = Options()) -> Generator:  # noqa: B008
+def train_gan(
+    settings: Settings, corpus: Corpus, model: Diffusion, autoencoder: Autoencoder, options: Options = Options()
+) -> Generator:  # noqa: B008
     """Train on ``corpus`` with the text encoder of ``model``; returns the averaged generator. Raises :class:`~.loop.TrainingError`."""
     torch.manual_seed(settings.seed)
     device = settings.device
@@ -58,8 +60,14 @@ def train_gan(settings: Settings, corpus: Corpus, model: Diffusion, autoencoder:
         with torch.no_grad(), autocast(settings):
             fake = maker(z[0], context, pool).float()
         with autocast(settings):
-            called, faked, mistaken = judge(real, pool).float(), judge(fake, pool).float(), judge(real, pool.roll(1, 0)).float()
-        loss = discriminator_loss(options.adversarial, called, faked) + 0.5 * generator_loss(options.adversarial, -mistaken if options.adversarial == "cross_entropy" else 1 - mistaken)
+            called, faked, mistaken = (
+                judge(real, pool).float(),
+                judge(fake, pool).float(),
+                judge(real, pool.roll(1, 0)).float(),
+            )
+        loss = discriminator_loss(options.adversarial, called, faked) + 0.5 * generator_loss(
+            options.adversarial, -mistaken if options.adversarial == "cross_entropy" else 1 - mistaken
+        )
         numbers_out = {"judge": float(loss.detach())}
         if step % R1_EVERY == 0:
             exact = real.detach().requires_grad_(True)

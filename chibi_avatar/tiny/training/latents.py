@@ -55,7 +55,9 @@ def _encode(network: Autoencoder, store: Store, numbers: range, size: int, devic
     step = 16 if device == "cpu" else 64
     for first in range(numbers.start, numbers.stop, step):
         pixels = np.stack([store.picture(i, size) for i in range(first, min(first + step, numbers.stop))])
-        batch = (torch.from_numpy(pixels).to(device).movedim(-1, 1).float() / 255).contiguous(memory_format=torch.channels_last)
+        batch = (torch.from_numpy(pixels).to(device).movedim(-1, 1).float() / 255).contiguous(
+            memory_format=torch.channels_last
+        )
         with torch.autocast(device, torch.bfloat16):
             out.append(network.encode(batch).float().cpu().numpy().astype(np.float16))
     return np.concatenate(out)

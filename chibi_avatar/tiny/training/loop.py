@@ -134,7 +134,9 @@ class Run:
         path = self.folder / CHECKPOINT
         if path.is_file():
             if not settings.resume:
-                raise TrainingError(f"{self.folder} holds a run already: add --resume to go on with it, or choose another --out")
+                raise TrainingError(
+                    f"{self.folder} holds a run already: add --resume to go on with it, or choose another --out"
+                )
             self._load(path)
         self._log = self.folder / "log.jsonl"
         self._trim_log()
@@ -148,14 +150,20 @@ class Run:
         changed = [key for key in {*config, *self.config} if config.get(key) != self.config.get(key)]
         if changed:
             told = ", ".join(f"{key} {config.get(key)!r} → {self.config.get(key)!r}" for key in sorted(changed)[:4])
-            raise TrainingError(f"the checkpoint in {self.folder} was made with other settings ({told}): use those, or choose another --out")
+            raise TrainingError(
+                f"the checkpoint in {self.folder} was made with other settings ({told}): use those, or choose another --out"
+            )
         for name, part in self.parts.items():
             part.load_state_dict(parts[name])
         self.step = int(step)
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all. A full disk leaves the last good one and raises :class:`TrainingError`."""
-        state = {"config": self.config, "step": self.step, "parts": {name: part.state_dict() for name, part in self.parts.items()}}
+        state = {
+            "config": self.config,
+            "step": self.step,
+            "parts": {name: part.state_dict() for name, part in self.parts.items()},
+        }
         part = self.folder / f".{CHECKPOINT}.part"
         try:
             torch.save(state, part)
@@ -164,7 +172,9 @@ class Run:
             part.unlink(missing_ok=True)
             if isinstance(error, OSError) and error.errno != errno.ENOSPC:
                 raise
-            raise TrainingError(f"the checkpoint of step {self.step} could not be written to {self.folder} ({error}); the last good one is kept: free some room and add --resume") from error
+            raise TrainingError(
+                f"the checkpoint of step {self.step} could not be written to {self.folder} ({error}); the last good one is kept: free some room and add --resume"
+            ) from error
 
     def go(self, one: Callable[[int], Mapping[str, float]], samples: Callable[[int], None] | None = None) -> None:
         """Call ``one(step)`` until ``settings.steps``; its numbers are logged. Saves on the way, at the end, and when interrupted."""
@@ -185,7 +195,9 @@ class Run:
                 if self.step % 50 == 0 or last:
                     line = {"step": self.step, **{key: value / counted for key, value in sums.items()}}
                     if not all(math.isfinite(value) for value in line.values()):
-                        raise TrainingError(f"the loss is no longer a number at step {self.step}: go on from the last checkpoint with a lower --rate")
+                        raise TrainingError(
+                            f"the loss is no longer a number at step {self.step}: go on from the last checkpoint with a lower --rate"
+                        )
                     with self._log.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(line) + "\n")
                     sums, counted = {}, 0
@@ -194,7 +206,9 @@ class Run:
                         rate = (self.step - first) / (now - began)
                         left = (settings.steps - self.step) / max(rate, 1e-9)
                         shown = "  ".join(f"{key} {value:.4f}" for key, value in line.items() if key != "step")
-                        settings.say(f"step {self.step}/{settings.steps}  {shown}  {rate:.2f} steps/s  {_clock(left)} left")
+                        settings.say(
+                            f"step {self.step}/{settings.steps}  {shown}  {rate:.2f} steps/s  {_clock(left)} left"
+                        )
                 if samples and (self.step % settings.samples_every == 0 or last):
                     samples(self.step)
                     plot_log(self._log, self.folder / "loss.png")

@@ -24,11 +24,27 @@ def plot_log(log: Path, target: Path, width: int = 900, height: int = 260) -> No
         return
     page = Image.new("RGB", (width, height * len(series)), "white")
     for number, (name, points) in enumerate(series.items()):
-        _panel(ImageDraw.Draw(page), name, np.array(points, float), number * height, width, height, LINES[number % len(LINES)])
+        _panel(
+            ImageDraw.Draw(page),
+            name,
+            np.array(points, float),
+            number * height,
+            width,
+            height,
+            LINES[number % len(LINES)],
+        )
     page.save(target)
 
 
-def _panel(draw: ImageDraw.ImageDraw, name: str, points: np.ndarray, top: int, width: int, height: int, color: tuple[int, int, int]) -> None:
+def _panel(
+    draw: ImageDraw.ImageDraw,
+    name: str,
+    points: np.ndarray,
+    top: int,
+    width: int,
+    height: int,
+    color: tuple[int, int, int],
+) -> None:
     left, right, upper, lower = 74, width - 16, top + 30, top + height - 28
     reach = max(1, len(points) // 50)
     kernel = np.ones(reach) / reach

@@ -16,7 +16,7 @@ STEPS = 1000
 BETA_START, BETA_END = 0.00085, 0.012  # Stable Diffusion's; linear in the square root ("scaled_linear")
 
 SCHEDULER = {"num_train_timesteps": STEPS, "beta_start": BETA_START, "beta_end": BETA_END, "beta_schedule": "scaled_linear",
-             "prediction_type": "epsilon", "clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}  # fmt: skip
+             "prediction_type": "epsilon", "clip_sample": False, "set_alpha_to_one": True, "steps_offset": 1}  # fmt: skip
 
 
 def alphas_bar() -> Tensor:

@@ -58,7 +58,9 @@ def test_pictures_of_one_character_share_the_avatar():
 
 def test_a_picture_has_its_labels():
     """Part map, joints and attributes belong to the very picture."""
-    staged = next(one for one in map(scene, range(200)) if one.framing == "full_body" and view_word(one.azimuth) == "front")
+    staged = next(
+        one for one in map(scene, range(200)) if one.framing == "full_body" and view_word(one.azimuth) == "front"
+    )
     sample = photograph(staged, dress(staged), 128)
     assert sample.picture.shape == (128, 128, 3)
     assert sample.picture.std() > 20
@@ -131,14 +133,22 @@ def test_a_folder_of_ones_own(tmp_path):
     _own(tmp_path, "a", "1girl, red hair\nsmile")
     _own(tmp_path, "b", "蓝色, 1boy")
     store = Store(tmp_path)
-    assert [tuple(text for text, _ in item.tags) for item in store.items] == [("1girl", "red hair", "smile"), ("蓝色", "1boy")]
+    assert [tuple(text for text, _ in item.tags) for item in store.items] == [
+        ("1girl", "red hair", "smile"),
+        ("蓝色", "1boy"),
+    ]
     assert not store.drawn
     assert store.picture(0, 64).shape == (64, 64, 3)
 
 
 @pytest.mark.parametrize(
     ("captions_", "word"),
-    [({}, "no pictures"), ({"a": None}, "1 of 1 pictures have no caption"), ({"a": " , \n"}, "is empty"), (None, "no folder")],
+    [
+        ({}, "no pictures"),
+        ({"a": None}, "1 of 1 pictures have no caption"),
+        ({"a": " , \n"}, "is empty"),
+        (None, "no folder"),
+    ],
 )
 def test_what_is_missing_in_a_folder_is_said(tmp_path, captions_, word):
     """No pictures, no captions, no folder: each has its own line."""

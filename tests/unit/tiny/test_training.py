@@ -43,7 +43,9 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         small_run(tmp_path / "broken", 120, stop_at=70)
     resumed, resumed_averaged = small_run(tmp_path / "broken", 120, resume=True)
-    for a, b in zip([*whole.parameters(), *averaged.shadow], [*resumed.parameters(), *resumed_averaged.shadow], strict=True):
+    for a, b in zip(
+        [*whole.parameters(), *averaged.shadow], [*resumed.parameters(), *resumed_averaged.shadow], strict=True
+    ):
         assert torch.equal(a, b)
     steps = [json.loads(line)["step"] for line in (tmp_path / "broken" / "log.jsonl").read_text().splitlines()]
     assert steps == [50, 100, 120]
