@@ -13,9 +13,9 @@ import pytest
 
 from chibi_avatar import commands
 
-PAGES = ("README.md", "README.zh.md")
+PAGES = ("README.md", "README.zh.md", "docs/tiny.md", "docs/tiny.zh.md")
 # These take minutes or stay; tests/comfy/test_quickstart.py runs the demo's line for real.
-LONG = {"demo", "test", "serve", "run", "batch"}
+LONG = {"demo", "test", "serve", "run", "batch", "train"}
 
 
 def lines_of(root, page: str) -> list[list[str]]:
@@ -28,7 +28,7 @@ def lines_of(root, page: str) -> list[list[str]]:
 def test_every_command_line_works(root, page):
     """The first thing that a newcomer copies would be an error."""
     lines = lines_of(root, page)
-    assert {words[0] for words in lines} >= {"demo", "test"}
+    assert {words[0] for words in lines} >= ({"demo", "test"} if page.startswith("README") else {"train"})
     for words in lines:
         if words[0] in LONG:
             module = importlib.import_module(f"chibi_avatar.commands.{words[0]}")
@@ -53,7 +53,7 @@ def test_both_languages_show_the_same_commands(root):
         [[word for word in words if word[0] == "-" or word in commands.COMMANDS] for words in lines_of(root, page)]
         for page in PAGES
     ]
-    assert shapes[0] == shapes[1]
+    assert shapes[0::2] == shapes[1::2]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -61,4 +61,4 @@ def test_linked_files_exist(root, page):
     """A picture or a page would be missing."""
     for target in re.findall(r"\]\(([^)#]+)\)", (root / page).read_text(encoding="utf-8")):
         if "://" not in target:
-            assert (root / target).is_file(), f"{page} links to {target}"
+            assert ((root / page).parent / target).is_file(), f"{page} links to {target}"
