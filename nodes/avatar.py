@@ -11,6 +11,7 @@ import folder_paths
 from comfy_api.latest import Types, io, ui
 
 from ..chibi_avatar.avatar.export import (
+    FACES,
     PLATFORM_CHOICES,
     VERSIONS,
     Exported,
@@ -389,6 +390,15 @@ class ChibiAvatarExport(io.ComfyNode):
                     tooltip="Picture that apps show in lists; the middle square is used. Without one, the avatar is "
                     "rendered.",
                 ),
+                io.Combo.Input(
+                    "face",
+                    optional=True,
+                    options=list(FACES),
+                    default="morphs",
+                    advanced=True,
+                    tooltip="How expressions are made. morphs move the face smoothly, and the eyes follow. flip_book "
+                    "switches between painted faces in a second texture, as a drawn cartoon does.",
+                ),
             ],
             outputs=[
                 io.File3DGLB.Output(
@@ -430,6 +440,7 @@ class ChibiAvatarExport(io.ComfyNode):
         contact: str = "",
         copyright: str = "",
         thumbnail: torch.Tensor | None = None,
+        face: str = "morphs",
     ) -> io.NodeOutput:
         licence = Licence(
             name=title.strip() or avatar.name,
@@ -450,7 +461,7 @@ class ChibiAvatarExport(io.ComfyNode):
             picture = _bytes_of(thumbnail[0])
         else:
             picture = None if avatar.source is not None else portrait(avatar)
-        exported = export_avatar(avatar, licence, platform, vrm_version, picture)
+        exported = export_avatar(avatar, licence, platform, vrm_version, picture, face)
         saved = _save(exported, filename_prefix)
         report = "\n".join(
             [exported.report, "files:", *(f"  {os.path.join(item['subfolder'], item['filename'])}" for item in saved)]

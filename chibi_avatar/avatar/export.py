@@ -18,6 +18,7 @@ from .vrm import encode_texture, write_glb_avatar, write_vrm
 
 VERSIONS = ("auto", "1.0", "0.x", "both", "none")
 PLATFORM_CHOICES = ("any", *PLATFORMS)
+FACES = ("morphs", "flip_book")
 MAX_TEXTURE = 8192
 
 
@@ -54,20 +55,35 @@ def export_avatar(
     platform: str = "any",
     version: str = "auto",
     thumbnail: np.ndarray | None = None,
+    face: str = "morphs",
 ) -> Exported:
     """Write ``avatar`` for ``platform`` (one of PLATFORM_CHOICES) as VRM ``version`` (one of VERSIONS) and GLB.
 
-    ``thumbnail`` is a square (H, H, 3 or 4) uint8 picture. The same input gives the same bytes. Raises
-    :class:`AvatarError`.
+    ``thumbnail`` is a square (H, H, 3 or 4) uint8 picture. ``face`` (one of FACES) makes expressions of morphs, or of painted faces in a
+    second texture, see :mod:`.flipbook`. The same input gives the same bytes. Raises :class:`AvatarError`.
     """
     if platform not in PLATFORM_CHOICES:
         raise AvatarError(f"platform {platform!r} is not one of {', '.join(PLATFORM_CHOICES)}")
     if version not in VERSIONS:
         raise AvatarError(f"VRM version {version!r} is not one of {', '.join(VERSIONS)}")
+    if face not in FACES:
+        raise AvatarError(f"face {face!r} is not one of {', '.join(FACES)}")
     licence = licence or Licence()
     notes: list[str] = []
     if avatar.source is not None:
-        return _export_source(avatar, platform, version)
+        result = _export_source(avatar, platform, version)
+        if face == "flip_book":
+            result.report += (
+                "\nnote: your file keeps its own expressions; a flip-book face is made for avatars built here"
+            )
+        return result
+    if face == "flip_book":
+        from .flipbook import flip_book
+
+        avatar = flip_book(avatar)
+        notes.append(
+            f"note: {len(avatar.expressions)} expressions are painted faces in a second texture; the eyes do not follow what is looked at"
+        )
     limit = PLATFORMS[platform].texture if platform in PLATFORMS else None
     avatar = _fit_textures(avatar, limit, notes)
     if platform in PLATFORMS and PLATFORMS[platform].one_material:
