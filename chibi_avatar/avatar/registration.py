@@ -9,6 +9,8 @@ import numpy as np
 LIMIT = 0.02  # largest scale change, and largest shift as a fraction of the picture
 _WORK = 256  # pixels of the longer side while fitting: blurred outlines give shifts to a tenth of these
 _WORTH = 0.002  # gain in IoU below which a fit is noise
+_SHARE = 0.1  # and the share of what was missing that it must win: white hair on white paper lacks an outline that no shift brings back
+_SHARE_AT_LIMIT = 0.3  # the same for a fit that ran into the limit
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def fit(guide: np.ndarray, image: np.ndarray, alpha: np.ndarray | None = None) -
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     coords = np.stack([cy + scale * (y - cy) + ty, cx + scale * (x - cx) + tx])
     after = iou(map_coordinates(mask.astype(np.float32), coords, order=1, mode="nearest") > 0.5, inside)
-    if after <= before + _WORTH:
+    limited = abs(scale - 1) > 0.98 * LIMIT or max(abs(tx), abs(ty)) > 0.98 * LIMIT * side
+    if after <= before + max(_WORTH, (_SHARE_AT_LIMIT if limited else _SHARE) * (1 - before)):
         return Fit(1.0, (0.0, 0.0), before, before)
     pixels = max(image.shape[:2]) / side
     return Fit(scale, (tx * pixels, ty * pixels), before, after)

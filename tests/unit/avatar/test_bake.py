@@ -174,6 +174,16 @@ def test_a_shifted_drawing_is_laid_on_its_guide(truth, four):
     assert better > worse + 5 and better < _rerender(straight.avatar, views, images)[0]
 
 
+def test_white_on_white_is_left_where_it_is(truth, four):
+    """White hair has no outline on white paper: half a head seems to be missing, and stretching the rest over it would tear the face."""
+    blank, painted, _, _ = truth
+    views, images, _ = four
+    pale = images.copy()
+    pale[:, : VIEW * 3 // 5, : VIEW // 2] = 1.0
+    rows = bake(blank, pale, views, OPTIONS).report["views"]
+    assert all(row["iou_before"] < 0.95 and row["scale"] == 1.0 and row["shift_px"] == [0.0, 0.0] for row in rows)
+
+
 def test_views_of_different_brightness_meet(truth, four):
     """A darker side view would leave a hard edge along the cheek."""
     blank, _, _, _ = truth
