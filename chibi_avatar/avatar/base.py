@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .model import AvatarError, Joint, Mesh
+from .thinning import thinned
 
 PRESETS = ("mobile", "standard", "desktop")  # about 7.5 k, 15 k and 32 k triangles
 HEAD_HEIGHT = 0.40  # metres, chin to top of the skull
@@ -241,7 +242,8 @@ def assemble(
 ) -> Assembly:
     """Join pieces into one mesh of the wanted proportions.
 
-    ``shapes``: weights of the base's shape morphs, such as ``oval`` or ``eye_tall``. ``materials`` maps a part name to a material index. Skin that clothes or hair cover is left out. Raises :class:`AvatarError`.
+    ``shapes``: weights of the base's shape morphs, such as ``oval`` or ``eye_tall``. ``materials`` maps a part name to a material index. Skin that clothes or hair cover is left out, and what exceeds
+    the preset's budget is thinned. Raises :class:`AvatarError`.
     """
     chosen = [piece(name, level) for name, level in fitted(names, preset).items()]
     has_hair = any(p.about["part"] == "hair" for p in chosen)
@@ -291,11 +293,22 @@ def assemble(
                 morphs.setdefault(key[6:], []).append((start, (delta - eyes) * unit))
         start += count
 
-    face = np.concatenate(faces)
+    face, part, zone = np.concatenate(faces), np.concatenate(face_part), np.concatenate(face_zone)
+    if len(face) > BUDGET[preset]:
+        still = np.ones(start, bool)
+        for blocks in morphs.values():
+            for begin, delta in blocks:
+                still[begin : begin + len(delta)] &= ~delta.any(1)
+        begin = 0
+        for p in chosen:
+            still[begin : begin + len(p.arrays["pos"])] &= p.name not in ("head", "body")
+            begin += len(p.arrays["pos"])
+        face = thinned(np.concatenate(columns["pos"]), np.concatenate(columns["uv"]), face, still, BUDGET[preset])
+        kept = (face[:, 0] != face[:, 1]) & (face[:, 1] != face[:, 2]) & (face[:, 2] != face[:, 0])
+        face, part, zone = face[kept], part[kept], zone[kept]
     used, face = np.unique(face, return_inverse=True)
     face = face.reshape(-1, 3)
     stacked = {k: np.concatenate(v)[used] for k, v in columns.items()}
-    part = np.concatenate(face_part)
     quantised = np.rint(stacked["pos"] * 50000).astype(np.int64)
     _, weld = np.unique(quantised, axis=0, return_inverse=True)
     weld = weld.ravel()
@@ -318,7 +331,7 @@ def assemble(
         weld=weld.astype(np.int32),
         mirror=_mirror(quantised, stacked["uv"]),
     )
-    return Assembly(mesh, joints, chains, np.concatenate(face_zone).astype(np.int32), zones)
+    return Assembly(mesh, joints, chains, zone.astype(np.int32), zones)
 
 
 def _closing(morph: str, pos: np.ndarray) -> np.ndarray:

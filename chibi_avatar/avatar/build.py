@@ -63,10 +63,6 @@ def build_avatar(character: Character | str | dict, preset: str = "standard", te
             f"proportions.heads: the 3D base goes from {low:g} to {high:g} heads; {full['proportions.heads']:g} became {heads:g}"
         )
     made = base.assemble(chosen.pieces, preset, heads, full["proportions.build"], _shapes(full), PARTS, MATERIALS)
-    if len(made.mesh.faces) > base.BUDGET[preset]:
-        notes.append(
-            f"{len(made.mesh.faces)} triangles: so many accessories do not fit the {preset} preset's {base.BUDGET[preset]}; leave one off"
-        )
     atlas = paint.paint_atlas(full, chosen, texture_size)
     colliders, springs = _springs(made)
     head = next(j for j in made.joints if j.bone == "head").position
