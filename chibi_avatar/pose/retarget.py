@@ -9,6 +9,7 @@ picture plane.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -49,7 +50,10 @@ _FROM = np.array([a for a, _ in BONES])
 _TO = np.array([b for _, b in BONES])
 _HEAD = (R_EYE, L_EYE, R_EAR, L_EAR)
 _ARMS = ((R_SHOULDER, R_ELBOW, R_WRIST, R_HIP, "right_hand"), (L_SHOULDER, L_ELBOW, L_WRIST, L_HIP, "left_hand"))
+# how much each of canonical_lengths tells about the proportions
+_WEIGHT = np.array([0.5] * 6 + [1.0] * 2 + [0.6] * 4 + [2.0, 3.0, 1.0])
 _GRID = np.round(np.arange(MIN_HEADS, MAX_HEADS + 0.001, 0.1), 4)
+ROUNDS = 6  # of pulling a joint into reach
 MARGIN = 0.01  # of the canvas side, kept free when a figure has to be fitted in
 
 
@@ -108,30 +112,31 @@ def estimate(bodies: Sequence[np.ndarray]) -> Build | None:
     have = longest > 1e-6
     if not have.any():
         return None
-    ratio = longest[have] / _table()[:, have]  # pixels per head height, one column a bone
-    weight = np.array([0.5] * 6 + [1.0, 1.0] + [0.6] * 4 + [2.0, 3.0, 1.0])[have]
+    longest, weight, table = longest[have], _WEIGHT[have], _table()[:, have]
+    best, unit = _explained(longest, weight, table)
+    if not 0 < best < len(_GRID) - 1:
+        return Build(float(_GRID[best]), unit)
+    below, here, above = table[best - 1 : best + 2]  # a finer look around the minimum
+    share = np.linspace(0.0, 1.0, 11)[:, None]
+    fine = np.concatenate([below + share * (here - below), here + share[1:] * (above - here)])
+    row, unit = _explained(longest, weight, fine)
+    return Build(float(_GRID[best - 1]) + 0.1 * row / 10, unit)
+
+
+def _explained(longest: np.ndarray, weight: np.ndarray, table: np.ndarray) -> tuple[int, float]:
+    """The row of ``table`` (figures' bone lengths in heads) that explains ``longest`` (pixels) with the least
+    foreshortening, and its head height in pixels.
+    """
+    ratio = longest / table  # pixels per head height, one column a bone
     order = np.argsort(-ratio, axis=1)
-    ranked = np.take_along_axis(ratio, order, 1)
     total = np.cumsum(weight[order], axis=1)
     # the unit: the weighted upper fifth, so that one wrong point does not set it
     pick = (total >= 0.2 * total[:, -1:]).argmax(1)
-    unit = ranked[np.arange(len(ranked)), pick]
-    misfit = np.abs(np.log(np.maximum(ratio / unit[:, None], 0.05)))
-    cost = (misfit * weight).sum(1) / weight.sum()
+    rows = np.arange(len(table))
+    unit = ratio[rows, order[rows, pick]]
+    cost = (np.abs(np.log(np.maximum(ratio / unit[:, None], 0.05))) * weight).sum(1)
     best = int(cost.argmin())
-    heads = float(_GRID[best])
-    if 0 < best < len(_GRID) - 1:  # a finer look around the minimum
-        fine = np.linspace(_GRID[best - 1], _GRID[best + 1], 21)
-        rows = np.stack([np.interp(fine, _GRID, column) for column in _table()[:, have].T], axis=1)
-        near = longest[have] / rows
-        units = np.sort(near, axis=1)[:, ::-1]
-        order = np.argsort(-near, axis=1)
-        total = np.cumsum(weight[order], axis=1)
-        units = np.take_along_axis(near, order, 1)[np.arange(len(near)), (total >= 0.2 * total[:, -1:]).argmax(1)]
-        cost = (np.abs(np.log(np.maximum(near / units[:, None], 0.05))) * weight).sum(1)
-        heads, unit_here = float(fine[cost.argmin()]), float(units[cost.argmin()])
-        return Build(heads, unit_here)
-    return Build(heads, float(unit[best]))
+    return best, float(unit[best])
 
 
 def measure_heads(person: Person) -> float | None:
@@ -220,7 +225,7 @@ def _person(person: Person, source: Build, target: Build, contacts: bool) -> Per
     new = out[:, :2]
     old = body[:, :2]
     placed = np.zeros(18, bool)
-    ratio = np.sqrt(dst[6] / src[6] * 1.0)
+    ratio = np.sqrt(dst[6] / src[6])
     anchor = _root(there)
     if anchor is None:
         return person
@@ -255,11 +260,11 @@ def _person(person: Person, source: Build, target: Build, contacts: bool) -> Per
         near = _nearest(placed, old, int(point))
         new[point] = new[near] + (old[point] - old[near]) * float(ratio)
         placed[point] = True
-    if contacts:
-        _touch(old, new, there, src, dst, source, target, head_scale)
-    parts: dict[str, np.ndarray] = {}
     s, t = proportions(source.heads), proportions(target.heads)
     hand_scale = t.hand * target.unit / (s.hand * source.unit)
+    if contacts:
+        _touch(old, new, there, src, dst, source.unit, head_scale, hand_scale)
+    parts: dict[str, np.ndarray] = {}
     foot_scale = t.foot * target.unit / (s.foot * source.unit)
     for name, wrist in (("left_hand", L_WRIST), ("right_hand", R_WRIST)):
         hand = getattr(person, name)
@@ -333,43 +338,50 @@ def _touch(
     there: np.ndarray,
     src: np.ndarray,
     dst: np.ndarray,
-    source: Build,
-    target: Build,
+    unit: float,
     head_scale: float,
+    hand_scale: float,
 ) -> None:
-    """Bring wrists that touched something back to it. Contacts fade in with nearness, so that sequences do not jump."""
-    goals: dict[int, tuple[float, np.ndarray]] = {}
+    """Bring wrists that touched something back to it: hip, then face, then the other hand, each by its weight, so that
+    the later wins. Contacts fade in with nearness, and sequences do not jump. ``src`` and ``dst`` are the canonical
+    lengths in pixels, ``unit`` the source's head height.
+    """
+    spots: dict[int, np.ndarray] = {}
     trunk_scale = dst[6] / src[6]
-    if there[R_WRIST] and there[L_WRIST]:
-        gap = old[L_WRIST] - old[R_WRIST]
-        apart = float(np.hypot(*gap))
-        weight = _smooth(2.0 - apart / (0.30 * src[6]))
-        if weight > 0:
-            s, t = proportions(source.heads), proportions(target.heads)
-            size = t.hand * target.unit / (s.hand * source.unit)
-            middle = (new[L_WRIST] + new[R_WRIST]) / 2
-            goals[R_WRIST] = (weight, middle - gap * size / 2)
-            goals[L_WRIST] = (weight, middle + gap * size / 2)
     for shoulder, elbow, wrist, hip, _ in _ARMS:
         if not (there[shoulder] and there[elbow] and there[wrist]):
             continue
+        spot = new[wrist].copy()
         if there[hip]:
             away = old[wrist] - old[hip]
             bent = _bend(old[shoulder], old[elbow], old[wrist])
-            weight = _smooth((0.66 - float(np.hypot(*away)) / src[6]) / 0.22) * _smooth((bent - 0.06) / 0.24)
-            if weight > goals.get(wrist, (0.0,))[0]:
-                goals[wrist] = (weight, new[hip] + away * trunk_scale)
+            weight = _smooth((0.66 - math.hypot(*away) / src[6]) / 0.22) * _smooth((bent - 0.06) / 0.24)
+            spot += weight * (new[hip] + away * trunk_scale - spot)
         if there[NOSE]:
             away = old[wrist] - old[NOSE]
-            weight = _smooth(2.0 - float(np.hypot(*away)) / (0.42 * src[13] + 0.38 * source.unit))
-            if weight > goals.get(wrist, (0.0,))[0]:
-                goals[wrist] = (weight, _on_face(new[NOSE], new[NOSE] + away * head_scale, new[shoulder], dst))
+            weight = _smooth(2.0 - math.hypot(*away) / (0.42 * src[13] + 0.38 * unit))
+            if weight > 0:
+                # on the face places scale with the head; beyond its rim the hand is between, and scales as hands do
+                far, rim = math.hypot(*away), 0.5 * src[13]
+                length = min(far, rim) * head_scale + max(0.0, far - rim) * hand_scale
+                goal = new[NOSE] + away * (length / max(far, 1e-9))
+                spot += weight * (_on_face(new[NOSE], goal, new[shoulder], dst) - spot)
+        spots[wrist] = spot
+    if len(spots) == 2:
+        gap = old[L_WRIST] - old[R_WRIST]
+        weight = _smooth(2.0 - math.hypot(*gap) / (0.30 * src[6]))
+        if weight > 0:
+            half = gap * hand_scale / 2
+            middle = (spots[R_WRIST] + spots[L_WRIST]) / 2
+            for _ in range(ROUNDS):  # to where both arms reach
+                middle = _within(middle - half, new[R_SHOULDER], dst[2] + dst[3]) + half
+                middle = _within(middle + half, new[L_SHOULDER], dst[4] + dst[5]) - half
+            spots[R_WRIST] += weight * (middle - half - spots[R_WRIST])
+            spots[L_WRIST] += weight * (middle + half - spots[L_WRIST])
     for shoulder, elbow, wrist, _, _ in _ARMS:
-        if wrist in goals and there[shoulder] and there[elbow]:
-            weight, spot = goals[wrist]
+        if wrist in spots and (spots[wrist] != new[wrist]).any():
             side = 2 if wrist == R_WRIST else 4
-            spot = new[wrist] + weight * (spot - new[wrist])
-            _reach(new, shoulder, elbow, wrist, spot, dst[side], dst[side + 1])
+            _reach(new, shoulder, elbow, wrist, spots[wrist], dst[side], dst[side + 1])
 
 
 def _on_face(nose: np.ndarray, spot: np.ndarray, shoulder: np.ndarray, dst: np.ndarray) -> np.ndarray:
@@ -405,83 +417,60 @@ def _bend(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> float:
 
 
 def _reach(
-    new: np.ndarray, shoulder: int, elbow: int, wrist: int, spot: np.ndarray, most_upper: float, most_fore: float
+    new: np.ndarray, shoulder: int, elbow: int, wrist: int, spot: np.ndarray, upper: float, fore: float
 ) -> None:
-    """Two-bone inverse kinematics in the plane; the bend keeps its side, foreshortened bones may lengthen up to
-    their full length.
+    """Two-bone inverse kinematics seen from the front: the wrist goes to ``spot`` or as near as the arm reaches.
+
+    Bones of full length ``upper`` and ``fore`` may lean out of the picture, so each joint may be anywhere in a disc about
+    the other. The elbow takes half the wrist's way and is then pulled into both discs in turn, as in FABRIK (Aristidou and
+    Lasenby, 2011). Pulling into a disc brings points nearer together, never apart: unlike the closed formula, it does not
+    swing a nearly straight arm about.
     """
-    root = new[shoulder].copy()
-    a, b = float(np.hypot(*(new[elbow] - root))), float(np.hypot(*(new[wrist] - new[elbow])))
-    way = spot - root
-    d = float(np.hypot(*way))
-    cross = float((new[elbow] - root)[0] * (new[wrist] - root)[1] - (new[elbow] - root)[1] * (new[wrist] - root)[0])
-    if d < 1e-6:
-        return
-    if d > a + b:
-        grow = min(d / max(a + b, 1e-9), (most_upper + most_fore) / max(a + b, 1e-9))
-        a, b = min(a * grow, most_upper), min(b * grow, most_fore)
-        rest = d - a - b
-        if rest > 0:
-            extra = min(rest, most_upper - a)
-            a, rest = a + extra, rest - extra
-            b += min(rest, most_fore - b)
-    if d < abs(a - b):
-        a, b = (d + b, b) if a > b else (a, d + a)
-    d = min(d, a + b)
-    way = way / max(float(np.hypot(*way)), 1e-9)
-    along = (a * a - b * b + d * d) / (2 * d)
-    out = np.sqrt(max(a * a - along * along, 0.0))
-    normal = np.array([-way[1], way[0]]) * (-1.0 if cross > 0 else 1.0)
-    new[elbow] = root + way * along + normal * out
-    new[wrist] = root + way * d
+    root = new[shoulder]
+    spot = _within(spot, root, upper + fore)
+    middle = new[elbow] + (spot - new[wrist]) / 2
+    for _ in range(ROUNDS):
+        middle = _within(_within(middle, spot, fore), root, upper)
+    new[elbow] = middle
+    new[wrist] = _within(spot, middle, fore)
+
+
+def _within(point: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
+    """``point``, or the nearest one of the disc."""
+    away = point - centre
+    far = math.hypot(*away)
+    return point if far <= radius else centre + away * (radius / far)
 
 
 # ------------------------------------------------------------------------------------------------ ground and canvas
 
 
 def _grounded(before: Person, after: Person) -> Person:
-    """Shift ``after`` so that its lowest ankle (or knee, or hip) stands where ``before``'s did and its middle stays."""
-    there = before.body[:, 2] > 0
-    shift = np.zeros(2)
-    feet = [i for i in (R_ANKLE, L_ANKLE) if there[i]]
-    rest = [i for i in (R_KNEE, L_KNEE) if there[i]] or [i for i in (R_HIP, L_HIP) if there[i]]
-    middle = [i for i in (R_HIP, L_HIP) if there[i]] or ([NECK] if there[NECK] else list(np.flatnonzero(there)))
-    shift[0] = before.body[middle, 0].mean() - after.body[middle, 0].mean()
-    if feet:
-        if lying(before):
-            shift[1] = lowest_of(before) - lowest_of(after)
-        else:
-            shift[1] = _soles(before, feet) - _soles(after, feet)
-    elif rest:
-        shift[1] = before.body[rest, 1].max() - after.body[rest, 1].max()
-    return after.moved(lambda xy: xy + shift)
+    """Shift ``after`` so that what stands, sits or lies on the ground in ``before`` does so again, and its middle stays.
 
-
-def lying(person: Person) -> bool:
-    """Whether the trunk is more level than upright, or something is lower than the feet: then the lowest point is
-    the ground.
+    The ground is as high as the lowest point of body and feet. The feet may not sink below it; any other point may, by
+    as much as it was above it, so that a hand or a big head near the ground does not lift the feet off it.
     """
-    body = person.body
-    there = body[:, 2] > 0
+    there = before.body[:, 2] > 0
     hips = [i for i in (R_HIP, L_HIP) if there[i]]
-    if hips and there[NECK]:
-        trunk = np.abs(body[hips, :2].mean(0) - body[NECK, :2])
-        if trunk[0] > trunk[1]:
-            return True
-    feet = [i for i in (R_ANKLE, L_ANKLE) if there[i]]
-    return bool(feet) and float(body[there, 1].max()) > _soles(person, feet) + 0.03 * float(np.ptp(body[there, 1]))
-
-
-def lowest_of(person: Person) -> float:
-    """The y of the lowest point there is, in pixels."""
-    return max(float(part[part[:, 2] > 0, 1].max(initial=-np.inf)) for part in person.parts().values())
-
-
-def _soles(person: Person, feet: list[int]) -> float:
-    lowest = float(person.body[feet, 1].max())
-    if person.feet is not None and (person.feet[:, 2] > 0).any():
-        lowest = max(lowest, float(person.feet[person.feet[:, 2] > 0, 1].max()))
-    return lowest
+    middle = hips or ([NECK] if there[NECK] else np.flatnonzero(there))
+    x = before.body[middle, 0].mean() - after.body[middle, 0].mean()
+    ankles = [i for i in (R_ANKLE, L_ANKLE) if there[i]]
+    if ankles:
+        was, now, free = before.body[:, 1].copy(), after.body[:, 1], there.astype(float)
+        free[ankles] = 0.0
+        if before.feet is not None and after.feet is not None:
+            was, now = np.append(was, before.feet[:, 1]), np.append(now, after.feet[:, 1])
+            there, free = np.append(there, before.feet[:, 2] > 0), np.append(free, np.zeros(6))
+        was, now, free = was[there], now[there], free[there]
+    else:  # cut off by the frame: the lowest joint of the legs stays where it is
+        rest = [i for i in (R_KNEE, L_KNEE) if there[i]] or hips
+        was, now, free = before.body[rest, 1], after.body[rest, 1], np.zeros(len(rest))
+    y = 0.0
+    if len(was):
+        ground = was.max()
+        y = ground - (now - free * (ground - was)).max()
+    return after.moved(lambda xy: xy + (x, y))
 
 
 def _fit_canvas(made: list[Person], frames: Sequence[Frame], sources: Sequence[Person]) -> list[Person]:

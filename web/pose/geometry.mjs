@@ -1,5 +1,5 @@
 // Geometry of a 2D pose: no DOM here, so that Node can test it against the same vectors as the Python side
-// (chibi_avatar/pose/skeleton.py and retarget.py; tests/unit/pose/vectors.json).
+// (chibi_avatar/pose/skeleton.py and retarget.py; tests/data/pose_vectors.json).
 
 export const NAMES = ["nose", "neck", "right shoulder", "right elbow", "right wrist", "left shoulder", "left elbow", "left wrist",
   "right hip", "right knee", "right ankle", "left hip", "left knee", "left ankle", "right eye", "left eye", "right ear", "left ear"];
@@ -281,18 +281,26 @@ export function reproportion(person, heads, build = buildOf(person)) {
     const hips = [8, 11].filter((j) => there(p.body[j]));
     return hips.length ? hips.reduce((sum, j) => sum + p.body[j][0], 0) / hips.length : p.body[1][0];
   };
-  const ground = (p) => {
-    const feet = [10, 13].filter((j) => there(p.body[j]));
-    const low = feet.length ? feet : [8, 11].filter((j) => there(p.body[j]));
-    const ys = low.map((j) => p.body[j][1]);
-    if (feet.length && p.feet) ys.push(...p.feet.filter(there).map((q) => q[1]));
-    return ys.length ? Math.max(...ys) : p.body[1][1];
-  };
-  movePerson(out, middle(person) - middle(out), ground(person) - ground(out));
+  movePerson(out, middle(person) - middle(out), groundShift(person, out));
   const { preset, azimuth, mirrored } = person.tag;
   out.tag = { heads: Math.round(heads * 1e4) / 1e4, unit: Math.round(unit * 1e6) / 1e6 };
   if (preset !== undefined) Object.assign(out.tag, { preset, azimuth, mirrored });
   return out;
+}
+
+const SINK = 1;
+
+/** How far `after` has to go down to stand, sit or lie on the ground as `before` does (retarget.py, _grounded). */
+function groundShift(before, after) {
+  const feet = [10, 13].some((j) => there(before.body[j]));
+  const legs = [9, 12].filter((j) => there(before.body[j]));
+  const joints = feet ? before.body.keys() : legs.length ? legs : [8, 11].filter((j) => there(before.body[j]));
+  const pairs = Array.from(joints, (j) => [before.body[j], after.body[j]]);
+  if (feet) for (const part of ["feet", "leftHand", "rightHand"]) before[part]?.forEach((p, i) => pairs.push([p, after[part][i]]));
+  const seen = pairs.filter(([was]) => there(was));
+  if (!seen.length) return 0;
+  const ground = Math.max(...seen.map(([was]) => was[1]));
+  return ground - Math.max(...seen.map(([was, now]) => now[1] - SINK * (ground - was[1])));
 }
 
 /** What an edit by hand leaves true of a person: its build, but no longer which preset it is. */

@@ -4,7 +4,8 @@ device.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class Network:
         values: dict[int, torch.Tensor] = {
             self.inputs[0]: torch.from_numpy(np.ascontiguousarray(picture)).to(self.device).permute(0, 3, 1, 2)
         }
-        with torch.inference_mode():
+        with torch.inference_mode(), _one_thread():
             for (inputs, output, run), spent in zip(self._steps, self._free, strict=True):
                 values[output] = run(*(values[i] for i in inputs))
                 for i in spent:
@@ -73,6 +74,17 @@ class Network:
             raise PoseError(f"{self.name}: operator {op.code} is not supported by this pack's pose networks")
         dynamic = [i for i in op.inputs if i >= 0 and i not in known]
         return dynamic, op.outputs[0], maker(self, op, known)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Layers this small gain nothing from a second thread, and lose a factor of ten waiting for it on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _as_written(x: torch.Tensor) -> torch.Tensor:

@@ -12,8 +12,6 @@ from chibi_avatar.pose.keypoints import Frame, Person, PoseError
 from chibi_avatar.pose.retarget import (
     BONES,
     canonical_lengths,
-    lowest_of,
-    lying,
     measure_heads,
     measured_lengths,
     retarget,
@@ -74,15 +72,24 @@ def test_directions_lengths_ground_and_canvas(name):
         for part in made.parts().values():
             there = part[part[:, 2] > 0, :2]
             assert (there >= 0).all() and (there <= 1023).all()
-        at_the_edge = lowest_of(made) > 1023 - 1024 * 0.0101  # staying on the canvas comes first
-        assert at_the_edge or abs(ground(made, source.people[0]) - ground(source.people[0], source.people[0])) <= 1.0
+        standing = retarget([source], heads, fit=False)[0].people[0]  # staying on the canvas comes before the ground
+        if upright(source.people[0]) and soles(source.people[0]) > lowest(source.people[0]) - 1:
+            assert abs(soles(standing) - soles(source.people[0])) <= 1.0
+        else:  # sitting or lying: no foot sinks into the ground
+            assert soles(standing) <= lowest(source.people[0]) + 1.0
 
 
-def ground(person: Person, source: Person) -> float:
-    """The height of the soles, or of whatever touches the ground when the source is lying."""
-    if lying(source):
-        return lowest_of(person)
+def upright(person: Person) -> bool:
+    trunk = np.abs(person.body[[8, 11], :2].mean(0) - person.body[1, :2])
+    return trunk[1] > trunk[0]
+
+
+def soles(person: Person) -> float:
     return float(max(person.body[[10, 13], 1].max(), person.feet[:, 1].max()))
+
+
+def lowest(person: Person) -> float:
+    return float(max(person.body[:, 1].max(), person.feet[:, 1].max()))
 
 
 def test_left_and_right_are_equally_long():
@@ -130,28 +137,37 @@ def test_a_figure_that_fits_already_is_left_alone(tagged):
     assert np.abs(twice[0][0].people[0].body - twice[1][0].people[0].body).max() <= 0.01
 
 
-def test_contacts_are_kept():
+def hand_gap(person: Person) -> float:
+    """The distance between the nearest points of the two hands, in pixels."""
+    return float(np.hypot(*(person.left_hand[:, None, :2] - person.right_hand[None, :, :2]).transpose(2, 0, 1)).min())
+
+
+@pytest.mark.parametrize("heads", [2.0, 2.5, 3.0])
+def test_contacts_are_kept(heads):
     """A hand on the hip, on the cheek or in the other hand is what makes the pose; a gap breaks it."""
-    for heads in (2.0, 2.5, 3.0):
-        source = adult("hands_on_hips")
-        made = retarget([source], heads)[0].people[0]
+    together = on_face = 0
+    for name in ALL:
+        frame = library.frame(name, 1024, 1024, 7.0, with_face=False)
+        source, unit = adult(name).people[0], frame.people[0].tag["unit"]
+        made = retarget([adult(name)], heads)[0].people[0]
         tall = made.tag["unit"] * heads
-        scale = canonical_lengths(heads)[6] * made.tag["unit"]
-        for wrist, hip in ((4, 8), (7, 11)):
-            before = source.people[0].body[wrist, :2] - source.people[0].body[hip, :2]
-            after = made.body[wrist, :2] - made.body[hip, :2]
-            wanted = before * scale / np.hypot(*(source.people[0].body[1, :2] - source.people[0].body[8, :2]))
-            assert np.hypot(*(after - wanted)) <= 0.03 * tall
-        made = retarget([adult("praying")], heads)[0].people[0]
-        assert (
-            np.hypot(*(made.body[4, :2] - made.body[7, :2]))
-            <= 0.03 * made.tag["unit"] * heads + 0.4 * 0.15 * made.tag["unit"]
-        )
-        made = retarget([adult("hands_on_cheeks")], heads)[0].people[0]
-        radius = 0.5 * canonical_lengths(heads)[13] * made.tag["unit"]
-        for wrist in (4, 7):
-            gap = np.hypot(*(made.body[wrist, :2] - made.body[0, :2])) - radius
-            assert gap <= 0.03 * made.tag["unit"] * heads
+        if hand_gap(source) <= 0.01 * 7 * unit:
+            together += 1
+            assert hand_gap(made) <= 0.03 * tall, name
+        before, after = (0.5 * canonical_lengths(h)[13] * u for h, u in ((7.0, unit), (heads, made.tag["unit"])))
+        for wrist, hand in ((4, "right_hand"), (7, "left_hand")):
+            if source.body[0, 2] <= 0 or np.hypot(*(source.body[wrist] - source.body[0])[:2]) > before + 0.02 * 7 * unit:
+                continue
+            on_face += 1
+            points = np.vstack([made.body[wrist], getattr(made, hand)])
+            assert np.hypot(*(points - made.body[0])[:, :2].T).min() - after <= 0.03 * tall, name
+    assert together >= 8 and on_face >= 8
+    source = adult("hands_on_hips").people[0]
+    made = retarget([adult("hands_on_hips")], heads)[0].people[0]
+    scale = canonical_lengths(heads)[6] * made.tag["unit"] / np.hypot(*(source.body[1] - source.body[8])[:2])
+    for wrist, hip in ((4, 8), (7, 11)):
+        wanted = (source.body[wrist] - source.body[hip])[:2] * scale
+        assert np.hypot(*((made.body[wrist] - made.body[hip])[:2] - wanted)) <= 0.03 * made.tag["unit"] * heads
 
 
 def test_missing_points_stay_missing():
@@ -170,27 +186,76 @@ def test_missing_points_stay_missing():
     assert retarget([Frame(512, 512)], 2.5)[0].people == ()
 
 
-def test_sequences_do_not_jitter():
-    """Frame-by-frame estimates make the head pulse; a video needs one size for all frames and no jumps at contacts."""
+def between(name: str, other: str, steps: int) -> list[Frame]:
+    """A movement in equal steps from one pose to the other, every point on a straight line."""
+    a, b = (library.frame(n, 1024, 1024, 7.0, "front", with_face=False).people[0] for n in (name, other))
     frames = []
-    start, end = adult("standing").people[0].body, adult("hands_on_hips").people[0].body
-    steps = 40
-    for i in range(steps + 1):
-        t = i / steps
-        body = start.copy()
-        body[:, :2] = (1 - t) * start[:, :2] + t * end[:, :2]
-        frames.append(Frame(1024, 1024, (Person(body),)))
-    made = [f.people[0].body for f in retarget(frames, 2.5)]
-    spans = [
-        np.hypot(*(b[16, :2] - b[17, :2])) / np.hypot(*(f.people[0].body[16, :2] - f.people[0].body[17, :2]))
-        for b, f in zip(made, frames, strict=True)
-    ]
-    assert np.ptp(spans) / np.mean(spans) < 1e-6
-    steps_made = np.array([np.abs(b - a)[:, :2].max() for a, b in zip(made, made[1:], strict=False)])
-    steps_source = np.array(
-        [np.abs(b.people[0].body - a.people[0].body)[:, :2].max() for a, b in zip(frames, frames[1:], strict=False)]
-    )
-    assert steps_made.max() <= 5 * steps_source.max()
+    for t in np.linspace(0, 1, steps + 1):
+        parts = {key: (1 - t) * part + t * getattr(b, key) for key, part in a.parts().items()}
+        for part in parts.values():
+            part[:, 2] = part[:, 2] >= 1
+        frames.append(Frame(1024, 1024, (Person(**parts),)))
+    return frames
+
+
+def longest_step(frames: list[Frame]) -> float:
+    bodies = np.stack([frame.people[0].body[:, :2] for frame in frames])
+    return float(np.hypot(*np.diff(bodies, axis=0).transpose(2, 0, 1)).max())
+
+
+MOVEMENTS = (
+    ("standing", "hands_on_hips"),
+    ("standing", "praying"),
+    ("standing", "hands_on_cheeks"),
+    ("waving", "t_pose"),
+    ("standing", "sitting_floor"),
+    ("standing", "lying_back"),
+    ("standing", "bow"),
+    ("waving", "salute"),
+    ("hands_on_hips", "hands_on_cheeks"),
+    ("praying", "cheering"),
+    ("running", "jumping"),
+)
+
+
+@pytest.mark.parametrize(("start", "end"), MOVEMENTS)
+def test_smooth_movements_stay_smooth(start, end):
+    """A contact that snaps in, an elbow that flips or a ground that switches is a jump in the video.
+
+    Steps four times finer have to come out about four times finer: a jump would stay as long as it is. And no joint gets much
+    faster than the source's fastest, a hand that is drawn to a big cheek included.
+    """
+    coarse, fine = (retarget(between(start, end, n), 2.5) for n in (60, 240))
+    assert longest_step(fine) <= 0.4 * longest_step(coarse)
+    assert longest_step(fine) <= 5 * longest_step(between(start, end, 240))
+    heads = [np.hypot(*(f.people[0].body[16] - f.people[0].body[17])[:2]) for f in fine]
+    sources = [np.hypot(*(f.people[0].body[16] - f.people[0].body[17])[:2]) for f in between(start, end, 240)]
+    assert np.ptp(np.array(heads) / sources) < 1e-6 * heads[0], "the head pulses"
+
+
+def test_noise_of_a_detector_does_not_grow():
+    """Detected points shake by a pixel or two. For its length no bone may shake more on the chibi than it did before;
+    arms that hold a contact follow what they touch, and may shake up to four times as much.
+    """
+    rng = np.random.default_rng(0)
+    bones = np.array([*BONES, (16, 17), (14, 15)])
+    for name in ("standing", "waving", "t_pose", "hands_on_hips", "praying", "hands_on_cheeks", "sitting_floor"):
+        plain = library.frame(name, 1024, 1024, 7.0, "front", with_face=False).people[0]
+        frames = []
+        for _ in range(60):
+            body = plain.body.copy()
+            body[:, :2] += rng.normal(0, 2.0, (18, 2))
+            frames.append(Frame(1024, 1024, (Person(body),)))
+        made = retarget(frames, 2.5)
+        before, after = (np.stack([f.people[0].body[:, :2] for f in movie]) for movie in (frames, made))
+        shake = [
+            np.std(points[:, bones[:, 1]] - points[:, bones[:, 0]], axis=0).max(-1) / (canonical_lengths(h) * unit)
+            for points, h, unit in ((before, 7.0, plain.tag["unit"]), (after, 2.5, made[0].people[0].tag["unit"]))
+        ]
+        gain = shake[1] / shake[0]
+        arms = np.isin(bones[:, 1], list(ARM_ENDS))
+        assert gain[~arms].max() <= 1.0, name
+        assert gain[arms].max() <= 4.0, name
 
 
 @pytest.mark.parametrize("heads", [0.5, 1.79, 7.1, float("nan")])
