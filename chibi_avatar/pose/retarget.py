@@ -416,9 +416,7 @@ def _bend(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> float:
     return (1 - float(u @ v) / n) / 2 if n > 1e-9 else 0.0
 
 
-def _reach(
-    new: np.ndarray, shoulder: int, elbow: int, wrist: int, spot: np.ndarray, upper: float, fore: float
-) -> None:
+def _reach(new: np.ndarray, shoulder: int, elbow: int, wrist: int, spot: np.ndarray, upper: float, fore: float) -> None:
     """Two-bone inverse kinematics seen from the front: the wrist goes to ``spot`` or as near as the arm reaches.
 
     Bones of full length ``upper`` and ``fore`` may lean out of the picture, so each joint may be anywhere in a disc about

@@ -12,13 +12,13 @@ from chibi_avatar.pose.detect import Request, detect_frames, openpose
 from chibi_avatar.pose.keypoints import PoseError, parse
 
 RTMLIB = ("rtmlib", "0.0.16", "ba932b25f7d264d7ec4837545c5e7c392001f48b53e22e514cb1497882389eaa")
-COCO_17_FROM_18 = {0: 0, 1: 15, 2: 14, 3: 17, 4: 16, 5: 5, 6: 2, 7: 6, 8: 3, 9: 7, 10: 4, 11: 11, 12: 8, 13: 12, 14: 9, 15: 13, 16: 10}
+COCO_17_FROM_18 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
 
 
 def whole_body(person) -> np.ndarray:
     """(133, 2) COCO-WholeBody points of a person."""
     out = np.zeros((133, 2))
-    for j, i in COCO_17_FROM_18.items():
+    for j, i in enumerate(COCO_17_FROM_18):
         out[j] = person.body[i, :2]
     out[17:23], out[23:91] = person.feet[:, :2], person.face[:68, :2]
     out[91:112], out[112:133] = person.left_hand[:, :2], person.right_hand[:, :2]
@@ -63,7 +63,12 @@ def dwpose_files(tmp_path, monkeypatch):
     def says(cell: int, box, kind: int, score: float) -> None:  # the first 6400 cells are an 80 x 80 grid of 8 pixels
         x0, y0, x1, y1 = box
         column, row = cell % 80, cell // 80
-        grid[0, cell, :4] = ((x0 + x1) / 16 - column, (y0 + y1) / 16 - row, np.log((x1 - x0) / 8), np.log((y1 - y0) / 8))
+        grid[0, cell, :4] = (
+            (x0 + x1) / 16 - column,
+            (y0 + y1) / 16 - row,
+            np.log((x1 - x0) / 8),
+            np.log((y1 - y0) / 8),
+        )
         grid[0, cell, 4], grid[0, cell, 5 + kind] = 1.0, score
 
     says(80 * 20 + 10, (100, 50, 340, 370), 0, 0.9)

@@ -20,9 +20,27 @@ FILES = {
 # Places read off the pictures by eye before any detector saw them: body point to x, y, only what can be seen; then the
 # length of the torso in pixels. NASA's portrait of Eileen Collins (public domain) and a photographer (CC0) from
 # scikit-image; frames of the demo film of Sports2D (BSD-3-Clause); two men of the street picture in Ultralytics' wheel.
-FILM = ("sports2d", "0.8.34", "Sports2D/Demo/demo.mp4", "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039")
-STREET = ("ultralytics", "8.4.190", "ultralytics/assets/bus.jpg", "c02019c4979c191eb739ddd944445ef408dad5679acab6fd520ef9d434bfbc63")
-ASTRONAUT = {0: (216, 123), 14: (202, 101), 15: (248, 102), 16: (181, 116), 17: (266, 121), 2: (120, 235), 5: (312, 255)}
+FILM = (
+    "sports2d",
+    "0.8.34",
+    "Sports2D/Demo/demo.mp4",
+    "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039",
+)
+STREET = (
+    "ultralytics",
+    "8.4.190",
+    "ultralytics/assets/bus.jpg",
+    "c02019c4979c191eb739ddd944445ef408dad5679acab6fd520ef9d434bfbc63",
+)
+ASTRONAUT = {
+    0: (216, 123),
+    14: (202, 101),
+    15: (248, 102),
+    16: (181, 116),
+    17: (266, 121),
+    2: (120, 235),
+    5: (312, 255),
+}
 TORSO = 260.0
 CHECKED = {
     "astronaut": (ASTRONAUT, TORSO),
@@ -100,7 +118,9 @@ def photos(wheel_model, astronaut) -> dict[str, np.ndarray]:
 
 def error(person, truth=ASTRONAUT, torso=TORSO) -> float:
     """Mean distance of the checked points in torso lengths; a point that was not found counts as half a torso."""
-    off = [np.hypot(*(person.body[i, :2] - place)) / torso if person.body[i, 2] > 0 else 0.5 for i, place in truth.items()]
+    off = [
+        np.hypot(*(person.body[i, :2] - place)) / torso if person.body[i, 2] > 0 else 0.5 for i, place in truth.items()
+    ]
     return float(np.mean(off))
 
 
@@ -125,7 +145,11 @@ def test_mean_error_on_checked_photos(folder, photos, capsys):
 
 def test_a_box_picks_the_person(folder, photos):
     """In a street full of people the user's box says who is meant, whatever the detector thinks is surest."""
-    boxes = {"standing, backlit": (570, 90, 130, 370), "man with a telephone": (220, 400, 125, 470), "man in a coat": (40, 390, 210, 520)}
+    boxes = {
+        "standing, backlit": (570, 90, 130, 370),
+        "man with a telephone": (220, 400, 125, 470),
+        "man in a coat": (40, 390, 210, 520),
+    }
     for name, box in boxes.items():
         people = detect_frames(photos[name][None], [folder], Request(boxes=(box,)), "blazepose")[0][0].people
         assert error(people[0], *CHECKED[name]) <= 0.12, name

@@ -123,7 +123,7 @@ def _open(backend: Backend, folders: Sequence[Path]) -> Detector:
         return backend.opened(folder)
     except PoseError:
         raise
-    except Exception as error:  # other people's packages and files: whatever they raise, the person needs the whole line
+    except Exception as error:  # other people's packages raise whatever they like
         raise PoseError(
             f"detector: {backend.label} does not start with its files in {folder} ({type(error).__name__}: {error}). "
             "Update its package or fetch the files again, or choose another detector."

@@ -156,7 +156,10 @@ def test_contacts_are_kept(heads):
             assert hand_gap(made) <= 0.03 * tall, name
         before, after = (0.5 * canonical_lengths(h)[13] * u for h, u in ((7.0, unit), (heads, made.tag["unit"])))
         for wrist, hand in ((4, "right_hand"), (7, "left_hand")):
-            if source.body[0, 2] <= 0 or np.hypot(*(source.body[wrist] - source.body[0])[:2]) > before + 0.02 * 7 * unit:
+            if (
+                source.body[0, 2] <= 0
+                or np.hypot(*(source.body[wrist] - source.body[0])[:2]) > before + 0.02 * 7 * unit
+            ):
                 continue
             on_face += 1
             points = np.vstack([made.body[wrist], getattr(made, hand)])
