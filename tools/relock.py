@@ -21,11 +21,11 @@ OPTIONS = (
     "--no-emit-package",
     "opencv-python",
 )
-INSIDE = {"train": "runtime", "test": "train"}  # locks that extend another one
+INSIDE = {"train": "runtime", "test": "train", "ray": "test"}  # locks that take their versions from another one
 
 
 def main() -> int:
-    for name in ("runtime", "train", "test", "comfy_cli", "node"):
+    for name in ("runtime", "train", "test", "comfy_cli", "node", "ray"):
         command = ["uv", "pip", "compile", "--quiet", *OPTIONS, "-o", f"{name}.lock", f"{name}.in"]
         if name in INSIDE:
             command += ["-c", f"{INSIDE[name]}.lock"]

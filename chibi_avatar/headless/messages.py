@@ -37,8 +37,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "节点「{title}」（#{node_id}，{class_type}）运行出错：{exception}：{message}",
     ),
     "ray_missing": (
-        "--engine ray needs Ray on this machine: pip install 'ray>=2.40' (the extra `ray` of this pack).",
-        "--engine ray 需要本机安装 Ray：pip install 'ray>=2.40'（本包的可选依赖 ray）。",
+        "--engine ray needs Ray on this machine: {python} -m pip install 'ray>=2.60'",
+        "--engine ray 需要本机安装 Ray：{python} -m pip install 'ray>=2.60'",
     ),
     "prompt_rejected": ("The workflow cannot run on {url}:", "此工作流无法在 {url} 上运行："),
     "prompt_rejected_partial": (

@@ -1,13 +1,15 @@
 """Ray: one actor per ComfyUI server, on whatever machine has a GPU for it. The journal stays with the driver.
 
 An actor attaches to a server that runs (by URL), or starts ComfyUI on its own node with the GPU that Ray gave it. Ray
-restarts an actor that dies; the batch sends its jobs again. Files travel back through Ray, so no shared disk is needed.
+restarts an actor that dies; its jobs go back to the journal at once, so that the other actors take them meanwhile. The
+pack travels to the nodes with the job, and files come back through Ray: no shared disk is needed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from ..errors import HeadlessError, ServerUnreachable
 from ..files import write_atomically
 from . import BatchJob, Done
 
+_STAYS_HOME = (".git", ".ci", "tests", "tools", "docs", "out", "output")
+
 
 class RayMissing(HeadlessError):
     """Ray is not installed here."""
@@ -23,21 +27,26 @@ class RayMissing(HeadlessError):
     key = "ray_missing"
     exit_code = 4
 
+    def __init__(self) -> None:
+        super().__init__(python=sys.executable)
+
 
 class _Actor:
     """Lives in a Ray worker process and holds one server."""
 
-    def __init__(self, url: str | None):
-        self._url, self._worker, self._stack = url, None, None
+    def __init__(self, url: str | None, patience: float):
+        self._url, self._patience, self._worker, self._stack = url, patience, None, None
+        self._starting = asyncio.Lock()
 
     async def start(self) -> str:
         """Make the server ready; its address."""
         from .local import LocalWorker
 
-        if self._worker is None:
-            if self._url is None:
-                self._url = await asyncio.to_thread(self._spawn)
-            self._worker = LocalWorker(self._url)
+        async with self._starting:
+            if self._worker is None:
+                if self._url is None:
+                    self._url = await asyncio.to_thread(self._spawn)
+                self._worker = LocalWorker(self._url, patience=self._patience)
         await self._worker.start()
         return self._worker.name
 
@@ -137,10 +146,10 @@ class RayWorker:
 
 
 def ray_workers(
-    urls: list[str], *, spawn: int = 1, address: str | None = None, gpus: float | None = None
+    urls: list[str], *, spawn: int = 1, address: str | None = None, gpus: float | None = None, patience: float = 15.0
 ) -> list[RayWorker]:
     """One actor per URL, or ``spawn`` actors that start a server each, on the cluster at ``address`` (default: this
-    machine).
+    machine). ``patience``: seconds that an actor waits for a silent server.
 
     Raises :class:`RayMissing` with the line to run.
     """
@@ -149,14 +158,14 @@ def ray_workers(
     import ray
 
     if not ray.is_initialized():
-        package = Path(__file__).resolve().parents[2]
-        environment = {"py_modules": [str(package)]} if address else None
+        # The whole pack: an actor that starts ComfyUI needs the nodes too.
+        checkout = {"working_dir": str(Path(__file__).resolve().parents[3]), "excludes": list(_STAYS_HOME)}
         ray.init(
             address=address,
             include_dashboard=False,
             log_to_driver=False,
             configure_logging=False,
-            runtime_env=environment,
+            runtime_env=checkout,
         )
     if gpus is None:
         gpus = 1.0 if not urls and ray.cluster_resources().get("GPU", 0) >= spawn else 0.0
@@ -164,4 +173,4 @@ def ray_workers(
         _Actor
     )
     targets: list[str | None] = list(urls) if urls else [None] * spawn
-    return [RayWorker(ray, kind.remote(url), url or f"ray-{number}") for number, url in enumerate(targets, 1)]
+    return [RayWorker(ray, kind.remote(url, patience), url or f"ray-{number}") for number, url in enumerate(targets, 1)]

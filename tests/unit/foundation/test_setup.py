@@ -13,7 +13,7 @@ import pytest
 from chibi_avatar.setup import comfyui, environment, paths, wheel_models
 from chibi_avatar.setup.errors import SetupError
 
-LOCKS = ("runtime", "test", "node", "comfy_cli")
+LOCKS = ("runtime", "test", "node", "comfy_cli", "ray")
 
 
 def pins(name: str) -> dict[str, set[str]]:
