@@ -57,10 +57,13 @@ def turnaround_to_vrm(f: Flow) -> None:
 @flow("""
 # Restyle your own VRM (VRoid and others) · 为自己的 VRM 换画风
 
-Put your .vrm into ComfyUI's input folder, pick it in **Your avatar**, and tick *i_am_the_author* only if you are. Its
-own texture is the start; the checkpoint repaints the four sides in chibi style.
+Upload your .vrm with the button on **Your avatar** (or put it into ComfyUI's `input/3d` folder and press R), and tick
+*i_am_the_author* only if you are. Its own texture is the start; the checkpoint repaints the four sides in chibi style.
 
-把 .vrm 放进 ComfyUI 的 input 文件夹并在**你的模型**中选择；只有确为作者本人时才勾选 i_am_the_author。
+Headless: `python3 -m chibi_avatar run restyle_vrm --set "Your avatar.file=@me.vrm"`
+
+用**你的模型**节点上的按钮上传 .vrm（或放进 ComfyUI 的 `input/3d` 文件夹后按 R）；只有确为作者本人时才勾选
+i_am_the_author。以原贴图为起点，由模型把四个方向重绘成 Q 版画风。
 """)
 def restyle_vrm(f: Flow) -> None:
     f.group = "Models · 模型"

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import copy
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,20 @@ def switched_on(graph: dict[str, Any]) -> dict[str, Any]:
     return graph
 
 
+def made(info: dict[str, Any], names: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
+    """The files of the named workflows and blueprints, or of all, as (path in the checkout, content). ``info``: the
+    server's ``/object_info``.
+    """
+    for name in names or (*FLOWS, *BLUEPRINTS):
+        if name in FLOWS:
+            graph = canvas(FLOWS[name](info))
+            yield f"workflows/{name}.json", dump(graph)
+            yield f"workflows/api/{name}.json", dump(convert(switched_on(graph), info, name))
+        else:
+            make, aliases = BLUEPRINTS[name]
+            yield f"subgraphs/{name}.json", dump(as_blueprint(make(info), aliases))
+
+
 def main(arguments: list[str]) -> int:
     """Build the named workflows and blueprints, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -49,15 +64,8 @@ def main(arguments: list[str]) -> int:
     with contextlib.ExitStack() as stack:
         url = asked.server or stack.enter_context(running()).url
         info = stack.enter_context(SyncClient(url)).object_info()
-    for name in asked.names or [*FLOWS, *BLUEPRINTS]:
-        if name in FLOWS:
-            graph = canvas(FLOWS[name](info))
-            write_atomically(WORKFLOWS / f"{name}.json", dump(graph))
-            write_atomically(WORKFLOWS / "api" / f"{name}.json", dump(convert(switched_on(graph), info, name)))
-        else:
-            make, aliases = BLUEPRINTS[name]
-            graph = as_blueprint(make(info), aliases)
-            write_atomically(ROOT / "subgraphs" / f"{name}.json", dump(graph))
+    for name, content in made(info, asked.names):
+        write_atomically(ROOT / name, content)
         sys.stdout.write(f"{name}\n")
     return 0
 
