@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--map", action="append", default=[], metavar="COLUMN=NODE.INPUT", dest="mapping")
     parser.add_argument("--set", action="append", default=[], metavar="NODE.INPUT=VALUE", dest="values")
+    parser.add_argument(
+        "--mute", action="append", default=[], metavar="NODE", help="leave a node out, and what cannot do without it"
+    )
     parser.add_argument("--servers", metavar="U1,U2", help="running servers (default: start one)")
     parser.add_argument("--spawn", type=int, metavar="N", help="start N servers on this machine (Ray: one per actor)")
     parser.add_argument("--engine", choices=("local", "ray"), default="local")
@@ -146,13 +149,15 @@ async def _start(workers: list[Any]) -> list[Any]:
 async def _plan(arguments: argparse.Namespace, rows: list[Any], worker: Any) -> Any:
     from ..headless.batch import plan
     from ..headless.convert import convert, is_canvas
-    from ..headless.workflow import find, find_input, load, local_files, set_value
+    from ..headless.workflow import find, find_input, load, local_files, mute, set_value
 
     info = await worker.object_info()
     path = find(arguments.workflow)
     workflow = load(path)
     canvas = workflow if is_canvas(workflow) else None
     prompt = convert(workflow, info, str(path)) if canvas is not None else workflow
+    for name in arguments.mute:
+        mute(prompt, name, info)
     changed = []
     for item in arguments.values:
         address, _, value = item.partition("=")

@@ -19,6 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="NODE.INPUT=VALUE", dest="values",
         help="change a value; NODE is an id, a title or a class; @FILE sends a local file",
     )  # fmt: skip
+    parser.add_argument(
+        "--mute", action="append", default=[], metavar="NODE", help="leave a node out, and what cannot do without it"
+    )
     parser.add_argument("--server", metavar="URL", help="a running ComfyUI (default: start one)")
     parser.add_argument(
         "--out", type=Path, default=Path("output"), metavar="DIR", help="where files go (default: output)"
@@ -75,7 +78,7 @@ def _on(url: str, arguments: argparse.Namespace) -> dict[str, Any]:
 async def _work(url: str, arguments: argparse.Namespace) -> dict[str, Any]:
     from ..headless.client import Client
     from ..headless.errors import PromptRejected
-    from ..headless.workflow import find, find_input, preflight, set_value, upload_files, with_model_hints
+    from ..headless.workflow import find, find_input, mute, preflight, set_value, upload_files, with_model_hints
     from ..setup.progress import Progress, say
 
     async with Client(url, patience=30.0) as client:
@@ -83,6 +86,8 @@ async def _work(url: str, arguments: argparse.Namespace) -> dict[str, Any]:
             path = find(arguments.workflow)
             info = await client.object_info()
             prompt, canvas = await client.prepare(path)
+            for name in arguments.mute:
+                mute(prompt, name, info)
             changed = []
             for item in arguments.values:
                 address, _, value = item.partition("=")

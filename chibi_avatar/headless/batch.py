@@ -32,10 +32,10 @@ from .errors import (
     ServerUnreachable,
 )
 from .journal import Journal, Record
-from .problems import input_specs, is_model_value
+from .problems import FILE_INPUT, input_specs, is_model_value
 from .rows import Row
 from .types import Prompt
-from .workflow import FILE_INPUT, find_input, preflight, typed
+from .workflow import find_input, preflight, typed
 
 logger = logging.getLogger(__name__)
 

@@ -7,6 +7,8 @@ from typing import Any
 from .errors import NodeProblem
 from .types import Prompt
 
+FILE_INPUT = ("image_upload", "video_upload", "audio_upload", "file_upload", "model_upload", "upload")
+"""Settings that mark an input whose value is an uploaded file."""
 MODEL_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".onnx", ".gguf")
 
 
@@ -131,9 +133,11 @@ def _node_problem(node_id: str, error: dict[str, Any], prompt: Prompt, object_in
             options = options_of((config[0], settings))
         return value_problem(prompt, node_id, name, received, options or [])
     limit = settings.get("min" if kind == "value_smaller_than_min" else "max")
+    missing_file = kind == "custom_validation_failed" and any(settings.get(flag) for flag in FILE_INPUT)
+    title = title_of(prompt, node_id)
     return NodeProblem(
         node_id=node_id,
-        title=title_of(prompt, node_id),
+        title=title,
         class_type=class_type,
         type=kind,
         input=name,
@@ -141,6 +145,10 @@ def _node_problem(node_id: str, error: dict[str, Any], prompt: Prompt, object_in
         nearest=(limit,) if kind in ("value_smaller_than_min", "value_bigger_than_max") and limit is not None else (),
         details=str(error.get("details") or error.get("message") or ""),
         limit=limit,
+        hint_en=f'Send a file of yours: --set "{title}.{name}=FILE", or go without: --mute "{title}"'
+        if missing_file
+        else "",
+        hint_zh=f'发送自己的文件：--set "{title}.{name}=文件"；或不用它：--mute "{title}"' if missing_file else "",
     )
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError, NodeProblem, PromptRejected, WorkflowError
-from .problems import input_specs, options_of, pack_hint, title_of
+from .problems import FILE_INPUT, input_specs, options_of, pack_hint, title_of
 from .types import Prompt
 
 MAX_FILE_BYTES = 64 << 20
-FILE_INPUT = ("image_upload", "video_upload", "audio_upload", "file_upload", "model_upload", "upload")
 BUILT_IN = Path(__file__).resolve().parents[2] / "workflows"
 
 
@@ -141,6 +140,35 @@ def _input_names(prompt: Prompt, node_id: str, object_info: dict[str, Any] | Non
     node = prompt[node_id]
     specs = input_specs((object_info or {}).get(node["class_type"], {}))
     return list(dict.fromkeys([*node["inputs"], *specs]))
+
+
+def mute(prompt: Prompt, name: str, object_info: dict[str, Any]) -> list[str]:
+    """Take a node (by id, title or class) out of the prompt, and with it every node that cannot do without; the ids that
+    went. Optional inputs just lose the connection, as on a canvas. Raises :class:`InputError` for a name that fits none.
+    """
+    gone = _find_nodes(prompt, name)
+    if not gone:
+        titles = list(dict.fromkeys([*prompt, *(title_of(prompt, node_id) for node_id in prompt)]))
+        near = difflib.get_close_matches(name, titles, n=5, cutoff=0.3) or titles[:12]
+        raise InputError(
+            reason=f"there is no node {name!r} to mute, nearest: {', '.join(near)}",
+            reason_zh=f"没有可以关闭的节点 {name!r}，最接近：{'、'.join(near)}",
+        )
+    removed: list[str] = []
+    while gone:
+        node_id = gone.pop()
+        if prompt.pop(node_id, None) is None:
+            continue
+        removed.append(node_id)
+        for other_id, other in prompt.items():
+            optional = ((object_info.get(other["class_type"]) or {}).get("input") or {}).get("optional") or {}
+            for key, value in list(other["inputs"].items()):
+                if isinstance(value, list) and value and str(value[0]) == node_id:
+                    if key.split(".")[0] in optional:
+                        del other["inputs"][key]
+                    else:
+                        gone.append(other_id)
+    return removed
 
 
 def set_value(prompt: Prompt, address: str, value: Any, object_info: dict[str, Any] | None = None) -> None:

@@ -94,7 +94,7 @@ def restyle_vrm(f: Flow) -> None:
 # A crowd of background characters · 一群路人
 
 Four different people from four sentences, no model needed. For a hundred, use a table:
-`python3 -m chibi_avatar batch people.csv --workflow quickstart --map who=Words.description`
+`python3 -m chibi_avatar batch people.csv --workflow quickstart --mute Photo --map who=Words.description`
 
 四句话生成四个不同的人，不需要任何模型。要一百个，请用表格批量运行（命令同上）。
 """)

@@ -28,7 +28,7 @@ _CLEAN = (
 
 
 def _selfie(
-    f: Flow, *, checkpoint: str, family: str, adapter: str, size: tuple[int, int], cfg: float, prefix: str, lora: str = "",
+    f: Flow, *, checkpoint: str, family: str, adapter: str, size: tuple[int, int], cfg: float, prefix: str,
     profile: str = "auto",
 ) -> None:  # fmt: skip
     f.group = "Selfie · 自拍"
@@ -38,8 +38,7 @@ def _selfie(
     f.group = "Models · 模型"
     models = f("CheckpointLoaderSimple", "Checkpoint · 模型", ckpt_name=checkpoint)
     vision = f("CLIPVisionLoader", "CLIP vision", clip_name="CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors")
-    own = {"lora_name": lora} if lora else {}
-    loaded = f("ChibiIdentityLoader", "Adapter · 适配器", adapter_name=adapter, **own)
+    loaded = f("ChibiIdentityLoader", "Adapter · 适配器", adapter_name=adapter)
     f.group = "Character · 角色"
     words, encoded = describe(f, models[1], family, "穿校服、微笑、挥手，全身", identity=face[0])
     f.group = "Picture · 出图"
@@ -86,6 +85,5 @@ def selfie_to_chibi_sdxl(f: Flow) -> None:
 def selfie_to_chibi_faceid(f: Flow) -> None:
     _selfie(
         f, checkpoint="DreamShaper_8_pruned.safetensors", family="sd15", adapter="ip-adapter-faceid-plusv2_sd15.bin",
-        lora="ip-adapter-faceid-plusv2_sd15_lora.safetensors", profile="research", size=(512, 768), cfg=7.0,
-        prefix="chibi/selfie_faceid",
+        profile="research", size=(512, 768), cfg=7.0, prefix="chibi/selfie_faceid",
     )  # fmt: skip
