@@ -1,7 +1,5 @@
-"""Keep models.yaml's ``used_by`` and the models table for the README in step with the workflows: python -m
+"""Keep models.yaml's ``used_by``, the templates' model addresses and the READMEs' table in step: python -m
 tools.models_sync
-
-``--table`` prints the table instead.
 """
 
 from __future__ import annotations
@@ -46,25 +44,36 @@ def stamp() -> None:
             write_atomically(path, dump(workflow))
 
 
-def table() -> str:
-    """The README's table of models."""
-    lines = ["| id | file | size | licence (base) | commercial | used by |", "| --- | --- | --- | --- | --- | --- |"]
+HEADS = {
+    "README.md": "| id | file | size | licence (base) | commercial use | used by |",
+    "README.zh.md": "| id | 文件 | 大小 | 许可（基础模型） | 商用 | 用于 |",
+}
+_BEGIN, _END = "<!-- models: python -m tools.models_sync -->\n", "<!-- end of models -->"
+
+
+def table(page: str) -> str:
+    """The table of models for a README."""
+    lines = [HEADS[page], "| --- | --- | --- | --- | --- | --- |"]
     for entry in manifest.load():
         size = entry.size or entry.size_about
         shown = "?" if size is None else f"{'' if entry.size else '~'}{size / 1e6:,.0f} MB"
         licence = entry.license if entry.license == entry.base_license else f"{entry.license} ({entry.base_license})"
+        proof = "" if entry.verified else ", *unverified*"
         lines.append(
-            f"| {entry.id} | `{entry.folder}/{entry.filename}` | {shown} | {licence} | {entry.commercial} |"
+            f"| {entry.id} | `{entry.folder}/{entry.filename}` | {shown}{proof} | {licence} | {entry.commercial} |"
             f" {', '.join(entry.used_by) or '–'} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    """Update models.yaml, or print the table."""
-    if "--table" in arguments:
-        sys.stdout.write(table())
-        return 0
+def with_table(page: str, text: str) -> str:
+    """A README's text with the table as it should be."""
+    before, rest = text.split(_BEGIN)
+    return f"{before}{_BEGIN}{table(page)}{_END}{rest.split(_END, 1)[1]}"
+
+
+def main() -> int:
+    """Update models.yaml, the canvases and the READMEs."""
     stamp()
     now = used_by()
     blocks = re.split(r"(?m)^(?=- id: )", manifest.PATH.read_text(encoding="utf-8"))
@@ -75,9 +84,11 @@ def main(arguments: list[str]) -> int:
             blocks[index] = re.sub(r"(?m)^  used_by: .*$", f"  used_by: [{names}]", block)
     write_atomically(manifest.PATH, "".join(blocks))
     manifest.load.cache_clear()
-    manifest.load()
+    for page in HEADS:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        write_atomically(ROOT / page, with_table(page, text))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

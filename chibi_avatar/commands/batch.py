@@ -98,13 +98,14 @@ def _workers(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> list
 
         return ray_workers(urls, spawn=arguments.spawn or 1, address=arguments.ray_address)
     from ..headless.engines.local import LocalWorker
+    from ..models.locate import server_arguments
     from ..setup.progress import say
     from ..setup.server import running
 
     if not urls:
         count = arguments.spawn or 1
         say(f"Starting {count} ComfyUI server{'s' if count > 1 else ''} ...")
-        urls = [stack.enter_context(running()).url for _ in range(count)]
+        urls = [stack.enter_context(running(arguments=server_arguments())).url for _ in range(count)]
     return [LocalWorker(url) for url in dict.fromkeys(urls)]
 
 

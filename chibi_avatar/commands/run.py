@@ -53,10 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.server:
             report = _on(arguments.server, arguments)
         else:
+            from ..models.locate import server_arguments
             from ..setup.server import running
 
             say("Starting ComfyUI ...")
-            with running() as server:
+            with running(arguments=server_arguments()) as server:
                 report = _on(server.url, arguments)
     except HeadlessError as error:
         say(str(error))

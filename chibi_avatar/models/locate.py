@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .manifest import Entry
+from .manifest import Entry, load
 
 # Folder names that stand for others, as ComfyUI reads extra_model_paths.yaml; and the second folders that it also looks
 # into.
@@ -119,3 +120,18 @@ def _right_size(path: Path, entry: Entry) -> bool:
 def target(entry: Entry, where: Folders) -> Path:
     """Where a download of the entry belongs."""
     return where.of(entry.folder)[0] / entry.filename
+
+
+def server_arguments() -> list[str]:
+    """ComfyUI arguments with which a server started for one run sees the model files that ``serve`` and ``models
+    download`` use.
+    """
+    from ..headless.files import write_atomically
+    from ..setup import paths
+
+    models = folders().base / "models"
+    there = [path.name for path in models.iterdir() if path.is_dir()] if models.is_dir() else []
+    names = sorted({*there, *(entry.folder for entry in load())})
+    text = json.dumps({"chibi_avatar": {"base_path": str(models), **{name: name for name in names}}}, indent=1)
+    written = write_atomically(paths.cache_root() / "run_model_paths.yaml", text + "\n")
+    return ["--extra-model-paths-config", str(written)]

@@ -109,6 +109,20 @@ def test_a_missing_model_comes_with_its_download_line(server, tmp_path, capsys, 
     assert json.loads(printed.out)["exit_code"] == 4
 
 
+def test_a_server_that_run_starts_sees_the_downloaded_models(tmp_path, capsys, monkeypatch):
+    """`models download`, then `run`: the run would ask for the file that was just fetched."""
+    from chibi_avatar.models import locate
+
+    monkeypatch.setattr(locate, "folders", lambda base=None: locate.Folders(tmp_path, {}))
+    monkeypatch.setenv("CHIBI_LANG", "en")
+    checkpoint = tmp_path / "models" / "checkpoints" / "DreamShaper_8_pruned.safetensors"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"x")
+    assert main(["run", "text_to_chibi_sd15", "--out", str(tmp_path / "out")]) == 4
+    told = capsys.readouterr().err
+    assert "models download controlnet-sd15-openpose" in told and "dreamshaper-8" not in told
+
+
 def test_a_cycle_and_a_failing_node(client):
     """Both must end in words; a cycle once took the whole server down."""
     loop = scale()

@@ -53,10 +53,11 @@ class _Actor:
     def _spawn(self) -> str:
         import contextlib
 
+        from ...models.locate import server_arguments
         from ...setup.server import running
 
         self._stack = contextlib.ExitStack()
-        return self._stack.enter_context(running()).url
+        return self._stack.enter_context(running(arguments=server_arguments())).url
 
     async def alive(self) -> bool:
         """Whether the server answers."""

@@ -67,6 +67,16 @@ def test_templates_and_blueprints_carry_address_folder_and_hash(root: Path):
             assert found.get("hash") == need.entry.sha256
 
 
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_the_readme_lists_every_file(root: Path, page):
+    """Licences are decided by this table; a stale one would mislead."""
+    from tools.models_sync import with_table
+
+    text = (root / page).read_text(encoding="utf-8")
+    assert text == with_table(page, text), "run python -m tools.models_sync"
+    assert text.count("| `") >= len(RAW["models"])
+
+
 def _check(workflow: str, folder: Path, capsys) -> tuple[int, dict]:
     parser = __import__("argparse").ArgumentParser()
     command.add_arguments(parser)
