@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "http://127.0.0.1:8188"
 MAX_FILE_BYTES = 1 << 30
+_POLL_SECONDS = 8.0
 _COUNTER = re.compile(r"_\d{5,}_?$")
 
 NameChooser = Callable[[Output, str], str]
@@ -119,10 +120,9 @@ class Client:
             "POST", "/free", body={"unload_models": True, "free_memory": True}, patience=self.patience
         )
 
-    async def _get(self, route: str, patience: float | None = None, **params: str) -> tuple[int, Any]:
-        return await self._open().json(
-            "GET", route, params=params or None, patience=self.patience if patience is None else patience
-        )
+    async def _get(self, route: str, patience: float | None = None, seconds: float = 60.0) -> tuple[int, Any]:
+        patience = self.patience if patience is None else patience
+        return await self._open().json("GET", route, patience=patience, seconds=seconds)
 
     # --- inputs ------------------------------------------------------------------------------------------------------
 
@@ -231,7 +231,8 @@ class Client:
 
     async def job(self, job_id: str, patience: float | None = None) -> Job | None:
         """How a job stands, or None when the server does not know it."""
-        status, value = await self._get(f"/api/jobs/{job_id}", patience)
+        # A request that a restarting server swallowed must not use up all patience: ask again soon.
+        status, value = await self._get(f"/api/jobs/{job_id}", patience, seconds=_POLL_SECONDS)
         if status == 404 or value is None:
             return None
         if status != 200 or not isinstance(value, dict) or value.get("id") != job_id:

@@ -15,7 +15,7 @@ from . import BatchJob, Done
 class LocalWorker:
     """One server by its address."""
 
-    def __init__(self, url: str, *, patience: float = 15.0):
+    def __init__(self, url: str, *, patience: float = 20.0):
         self.name = url
         self.client = Client(url, patience=patience)
 

@@ -147,7 +147,7 @@ class RayWorker:
 
 
 def ray_workers(
-    urls: list[str], *, spawn: int = 1, address: str | None = None, gpus: float | None = None, patience: float = 15.0
+    urls: list[str], *, spawn: int = 1, address: str | None = None, gpus: float | None = None, patience: float = 20.0
 ) -> list[RayWorker]:
     """One actor per URL, or ``spawn`` actors that start a server each, on the cluster at ``address`` (default: this
     machine). ``patience``: seconds that an actor waits for a silent server.
