@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from comfy_api.latest import io
 
 from .types import ChibiAvatar, ChibiViews, PoseKeypoint
 
 CATEGORY = "Chibi Avatar/Avatar"
 
+T = TypeVar("T")
 BACKGROUNDS = ["soft", "mint", "sky", "lilac", "studio", "transparent"]
+
+
+def _on_fastest(work: Callable[[Any], T]) -> tuple[T, str]:
+    """``work(device)`` on ComfyUI's GPU, or on the CPU where there is none, where it fails (memory), and on Apple's and others' that know no
+    double precision. Also says why the GPU was given up, or nothing."""
+    from comfy import model_management
+
+    device = model_management.get_torch_device()
+    if device.type != "cuda":
+        return work("cpu"), ""
+    try:
+        return work(device), ""
+    except RuntimeError as error:
+        note = f"done on the CPU, because the GPU failed: {str(error).splitlines()[0][:200]}"
+        logging.warning("Chibi Avatar: %s", note)
+        return work("cpu"), note
 
 
 class ChibiAvatarRender(io.ComfyNode):
@@ -222,7 +243,7 @@ class ChibiAvatarGuides(io.ComfyNode):
             views = Views((Camera.from_load3d(camera, size, size),), 1, sheet)
         else:
             views = make_views(avatar, view_set, size, fov, sheet)
-        maps = guide_maps(avatar, views)
+        maps, _ = _on_fastest(lambda device: guide_maps(avatar, views, device=device))
         if sheet:
             maps = {name: make_sheet(images, views.columns) for name, images in maps.items()}
         tensors = {name: torch.from_numpy(images) for name, images in maps.items()}
@@ -239,7 +260,7 @@ class ChibiTextureBake(io.ComfyNode):
             node_id="ChibiTextureBake",
             display_name="Chibi Texture Bake",
             category=CATEGORY,
-            description="Project drawn views onto the avatar's texture, on the CPU with nothing to compile: fits each picture to its "
+            description="Project drawn views onto the avatar's texture, on CPU or GPU with nothing to compile: fits each picture to its "
             "silhouette, matches colours, blends, fills what no view saw, closes seams and pads for mipmaps.",
             search_aliases=[
                 "texture projection",
@@ -332,7 +353,10 @@ class ChibiTextureBake(io.ComfyNode):
 
         options = BakeOptions(int(size), register, match_colors, mirror, fill, strength)
         masks = None if mask is None else mask.cpu().numpy()
-        result = bake(avatar, images.cpu().numpy(), views, options, masks)
+        pictures = images.cpu().numpy()
+        result, note = _on_fastest(lambda device: bake(avatar, pictures, views, options, masks, device))
+        if note:
+            result.report["notes"].append(note)
         return io.NodeOutput(
             result.avatar,
             torch.from_numpy(result.atlas)[None],

@@ -60,7 +60,7 @@ class Strips:
         texels = texel_gbuffer(self._avatar.mesh, size, self._keep, self._device, rows)
         surface = texels.surface()
         strip = Strip(texels, [project(look, texels, surface) for look in self.looks])
-        if size <= _KEPT:
+        if size <= _KEPT and str(self._device) == "cpu":  # a GPU's memory is for the sampler, and it is fast enough
             with _LOCK:
                 _CACHE[key] = strip
                 while sum(item.nbytes for item in _CACHE.values()) > _CACHE_BYTES and len(_CACHE) > 1:

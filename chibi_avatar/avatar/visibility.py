@@ -92,7 +92,8 @@ def look_all(avatar: Avatar, cameras: Sequence[Camera], atlas: np.ndarray | None
     missing = [camera for key, camera in zip(keys, cameras, strict=True) if key not in _LOOKS]
     made = dict(zip(missing, each(lambda camera: _look(avatar, camera, atlas, device), missing), strict=True))
     results = [_LOOKS.pop(key) if key in _LOOKS else made[camera] for key, camera in zip(keys, cameras, strict=True)]
-    _LOOKS.update(zip(keys, results, strict=True))
+    if str(device) == "cpu":
+        _LOOKS.update(zip(keys, results, strict=True))
     while len(_LOOKS) > _LOOK_ENTRIES:
         _LOOKS.popitem(last=False)
     return results

@@ -1,4 +1,5 @@
-"""Speed of raster, render, guides and bake on the standard avatar (about 15,000 triangles): medians of 5, printed, never failing.
+"""Speed of raster, render, guides and bake on the standard avatar (about 15,000 triangles), medians of 5; and how much of 24 random
+Characters the view sets paint, and how well: printed, never failing.
 
 Run: ``python3 -m chibi_avatar test tests/bench/bench_bake.py -s``.
 """
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from chibi_avatar.avatar import strips, visibility
@@ -20,6 +22,7 @@ from chibi_avatar.avatar.camera import view_set
 from chibi_avatar.avatar.guides import guide_maps
 from chibi_avatar.avatar.render import render
 from chibi_avatar.character import Character
+from tools.gallery import random_character
 
 REPEATS = 5
 
@@ -95,3 +98,21 @@ def test_size(say, root) -> None:
     done = subprocess.run([sys.executable, "-c", _LARGE], capture_output=True, text=True, check=True, cwd=root)
     seconds, memory = done.stdout.split()[-2:]
     say(f"bake 4096 from 6 x 1024, cold: {seconds} s (goal 12), peak {memory} GB with torch loaded (goal 2.5)")
+
+
+def test_coverage_and_faithfulness(say) -> None:
+    """What a person sees of the avatar should be what was drawn: 24 random Characters, their own paint as the pictures."""
+    for name in ("sides4", "sides6", "around8"):
+        rows = []
+        for seed in range(24):
+            avatar = build_avatar(random_character(seed), texture_size=1024)
+            views = view_set(avatar, name, 512)
+            report = bake(avatar, guide_maps(avatar, views, ["paint"])["paint"], views, BakeOptions(1024)).report
+            seam = report["seam_delta_e"]
+            error = min(view["psnr_db"] for view in report["views"])
+            rows.append((report["coverage"], report["coverage_of_all_texels"], error, seam["median"], seam["p99"]))
+        mean, low, high = np.mean(rows, 0), np.min(rows, 0), np.max(rows, 0)
+        say(
+            f"{name}: seen from all around {mean[0]:.1%} painted (least {low[0]:.1%}), of all texels {mean[1]:.1%}; "
+            f"re-render at least {low[2]:.1f} dB; seam ΔE median up to {high[3]:.2f}, p99 up to {high[4]:.2f}"
+        )

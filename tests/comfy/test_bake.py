@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 
 import numpy as np
 import pytest
 from chibi_testing import api
-from PIL import Image
+from chibi_testing.blender import losses
+from PIL import Image, ImageDraw
 
+from chibi_avatar.avatar.camera import view_set
 from chibi_avatar.avatar.gltf import read_glb
+from chibi_avatar.avatar.guides import guide_maps
 from chibi_avatar.avatar.load import load_avatar
 from chibi_avatar.avatar.vrm_check import check_vrm
 
@@ -132,6 +136,55 @@ def test_what_was_drawn_is_on_the_exported_avatar(server):
     assert check_vrm(read_glb(data)) == []
     pixels = load_avatar(data, "mint.vrm", i_am_the_author=True).textures[0].pixels
     assert red(pixels[:, :, :3] / 255) > 50
+
+
+def _spots(picture: np.ndarray, color: tuple[int, int, int]) -> tuple[int, np.ndarray]:
+    """How many pixels of ``picture`` (H, W, 3) 0..1 have ``color``, and their middle (x, y)."""
+    y, x = np.nonzero(np.abs(picture - np.float32(color) / 255).max(2) < 0.2)
+    return len(x), np.array([x.mean(), y.mean()]) if len(x) else np.zeros(2)
+
+
+def test_hand_made_views_through_the_shipped_workflow(server, root, run_node, tmp_path):
+    """Save the four views, draw on two of them, bake: the drawing must be on the VRM where it was drawn, for three-vrm and after Blender."""
+    graph = json.loads((root / "workflows" / "api" / "avatar_from_views.json").read_text(encoding="utf-8"))
+    first = {key: node for key, node in graph.items() if key in ("1", "2", "3", "4", "5", "6")}
+    views = _pictures(server, api.run_prompt(server.url, first), "6")
+    figure = np.nonzero((np.asarray(views[0]).min(2) < 250).any(1))[0]
+    spot = 512, int(figure[0] + 0.56 * (figure[-1] - figure[0]))
+    colors = {0: (255, 0, 255), 2: (0, 60, 255)}  # a magenta button on the chest, a blue one on the back
+    for number, view in enumerate(views):
+        if number in colors:
+            x, y = spot
+            ImageDraw.Draw(view).ellipse((x - 16, y - 16, x + 16, y + 16), fill=colors[number])
+        view.save(server.base / "input" / f"drawn_{number}.png")
+        graph[f"2{number}"] = {"class_type": "LoadImage", "inputs": {"image": f"drawn_{number}.png"}}
+    for number in (1, 2, 3):
+        before = [f"3{number - 1}", 0] if number > 1 else ["20", 0]
+        graph[f"3{number}"] = {"class_type": "ImageBatch", "inputs": {"image1": before, "image2": [f"2{number}", 0]}}
+    graph["7"]["inputs"]["images"] = ["33", 0]
+    for key in ("4", "5", "6"):
+        del graph[key]
+    entry = api.run_prompt(server.url, graph)
+    (vrm,) = [item for item in entry["outputs"]["10"]["3d"] if item["filename"].endswith(".vrm")]
+    path = tmp_path / "drawn.vrm"
+    path.write_bytes(api.fetch(server.url, vrm))
+    (seen,) = [
+        json.loads(line) for line in run_node(root / "tests" / "js" / "check_avatars.mjs", str(path)).splitlines()
+    ]
+    assert "failed" not in seen and seen["errors"] == 0 and seen["bones"] >= 17
+    files = [path]
+    if sys.version_info[:2] == (3, 11):  # the only Python that Blender and its VRM add-on both have wheels for
+        assert losses([path], tmp_path, root, run_node) == {}
+        files.append(tmp_path / "blender_drawn.vrm")
+    for file in files:
+        avatar = load_avatar(file.read_bytes(), file.name, i_am_the_author=True)
+        shown = guide_maps(avatar, view_set(avatar, "sides4", 1024), ["paint"])["paint"]
+        for number, color in colors.items():
+            wanted, _ = _spots(_array(views[number]), color)
+            count, middle = _spots(shown[number], color)
+            assert abs(count - wanted) < 0.1 * wanted, (file.name, number)
+            np.testing.assert_allclose(middle, spot, atol=2.0, err_msg=f"{file.name}, view {number}")
+            assert _spots(shown[2 - number], color)[0] == 0
 
 
 def test_a_turntable_a_portrait_and_a_pose(server):

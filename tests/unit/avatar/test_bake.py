@@ -316,6 +316,23 @@ def test_masks_alpha_and_broken_pixels(truth, four):
         bake(blank, images, views, BakeOptions(1000))
 
 
+def test_views_and_masks_that_belong_to_other_views(truth, four):
+    """A set without cameras, or masks of another set, must be named, not end in an index error."""
+    blank, _, _, _ = truth
+    views, images, _ = four
+    with pytest.raises(AvatarError, match="no cameras: connect the views output"):
+        bake(blank, images, Views(()), OPTIONS)
+    masks = np.ones(images.shape[:3], np.float32)
+    for wrong, message in (
+        (masks[:3], "masks: 3 pictures for 4 cameras"),
+        (masks[:, :100], "masks: picture 1 is 256x100"),
+    ):
+        with pytest.raises(AvatarError, match=message):
+            bake(blank, images, views, OPTIONS, wrong)
+    small = bake(blank, images, views, OPTIONS, masks[:, ::2, ::2])  # another resolution is fine
+    assert all(view["psnr_db"] >= 40 for view in small.report["views"])
+
+
 def test_other_resolutions_of_the_same_shape_are_fine(truth, four):
     """An upscaled view would be refused, or baked at the wrong place."""
     blank, _, _, _ = truth
