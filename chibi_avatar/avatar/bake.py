@@ -474,7 +474,13 @@ def _coarse_rest(
         known = known.clone()
         known[missing[done]] = True
         color = atlas[texels.pixels]
-    return continuation(texels, graph, color, known, paint, options.fill)
+    return continuation(texels, graph, color, known, paint, _parts(avatar), options.fill)
+
+
+def _parts(avatar: Avatar) -> np.ndarray:
+    """(F,) int: what is one piece of colouring: the zones of our own base, else the parts."""
+    zones = avatar.meta.get("face_zone")
+    return avatar.mesh.face_part if zones is None or len(zones) != len(avatar.mesh.faces) else zones
 
 
 def _coverage(avatar: Avatar, keep: np.ndarray | None, owner: torch.Tensor, size: int) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .model import Mesh
+from .palette import Palette
 from .raster import chunks
 from .surface import SurfaceGraph
 from .texels import TexelBuffer
@@ -73,11 +74,17 @@ def fill_mirror(unseen: Unseen, mesh: Mesh, atlas: torch.Tensor, known: torch.Te
 @dataclass
 class Continuation:
     """What fills the rest: ``field`` (V, 3) continued over the surface from the border of what was seen, where ``reached`` (F,) bool;
-    added to the paint when ``way`` is "paint", taken as it is when it is "surface"."""
+    added to the paint in the colours of the pictures (``palette``, parts (F,)), or taken as it is without one."""
 
     field: torch.Tensor
     reached: torch.Tensor
-    way: str
+    part: torch.Tensor
+    palette: Palette | None
+
+    @property
+    def way(self) -> str:
+        """ "paint" or "surface"."""
+        return "surface" if self.palette is None else "paint"
 
 
 def continuation(
@@ -86,20 +93,27 @@ def continuation(
     color: torch.Tensor,
     known: torch.Tensor,
     paint: torch.Tensor,
+    part: np.ndarray,
     follow: str = "auto",
 ) -> Continuation:
-    """How to fill what is not ``known`` (C,) of a coarse atlas with ``color`` (C, 3).
+    """How to fill what is not ``known`` (C,) of a coarse atlas with ``color`` (C, 3). ``part`` (F,) numbers the parts of the figure.
 
-    ``"paint"``: the paint (C, 3) plus the difference between picture and paint, continued harmonically from the border of the unseen
-    area. ``"surface"``: the picture's own colours continued the same way. ``"auto"`` takes the paint where it resembles the picture.
+    ``"paint"``: the paint (C, 3) with every colour changed as the pictures changed it where they were seen, plus what is left of the
+    difference, continued harmonically from the border of the unseen area. ``"surface"``: the picture's own colours continued the same
+    way. ``"auto"`` takes the paint where it tells what the pictures show.
     """
     import torch
 
     device = color.device
-    if follow == "auto":
-        follow = "paint" if _resembles(color[known], paint[known]) else "surface"
+    parts = torch.as_tensor(part, device=device).long()
+    palette, base = None, torch.zeros_like(paint)
+    if follow != "surface" and bool(known.any()):
+        of = parts[texels.faces]
+        palette = Palette(of[known], paint[known], color[known], int(part.max()) + 1)
+        base = palette.apply(of, paint)
+        if follow == "auto" and not _tells(color[known], base[known]):
+            palette, base = None, torch.zeros_like(paint)
     triangles = texels.triangles.cpu().numpy()
-    base = paint if follow == "paint" else torch.zeros_like(paint)
     # only triangles with unseen texels, and their neighbours, matter; a triangle without a coarse texel counts as unseen
     open_face = np.ones(len(triangles), bool)
     open_face[texels.faces[known].cpu().numpy()] = False
@@ -116,7 +130,7 @@ def continuation(
     field, reached = graph.extend(field, mass > 1e-3, region)
     lit = reached[graph.point][triangles].all(1)
     return Continuation(
-        torch.as_tensor(graph.to_vertices(field), device=device), torch.as_tensor(lit, device=device), follow
+        torch.as_tensor(graph.to_vertices(field), device=device), torch.as_tensor(lit, device=device), parts, palette
     )
 
 
@@ -129,18 +143,16 @@ def fill_surface(unseen: Unseen, triangles: torch.Tensor, atlas: torch.Tensor, r
         face, bary, pixel = unseen.faces[part], unseen.bary[part], unseen.pixels[part]
         corner = torch.index_select(table, 0, face)
         value = corner[:, :3] * bary[:, :1] + corner[:, 3:6] * bary[:, 1:2] + corner[:, 6:] * bary[:, 2:]
-        paint = atlas[pixel]
-        if rest.way == "paint":
-            value += paint
-        atlas[pixel] = torch.where(rest.reached[face][:, None], value, paint).clamp_(0, 1)
+        base = atlas[pixel]
+        if rest.palette is not None:
+            base = rest.palette.apply(rest.part[face], base)
+            value += base
+        atlas[pixel] = torch.where(rest.reached[face][:, None], value, base).clamp_(0, 1)
 
 
-def _resembles(picture: torch.Tensor, paint: torch.Tensor) -> bool:
-    """Whether the paint's structure is the picture's: their colours correlate, or neither has any structure."""
+def _tells(picture: torch.Tensor, paint: torch.Tensor) -> bool:
+    """Whether the recoloured paint explains at least half of what varies in the picture, or nothing varies."""
     step = max(1, len(picture) // 50_000)
     a, b = picture[::step].cpu().numpy().astype(np.float64), paint[::step].cpu().numpy().astype(np.float64)
-    a, b = a - a.mean(0), b - b.mean(0)
-    spread = np.sqrt((a * a).sum() * (b * b).sum())
-    if np.sqrt((a * a).mean()) < 0.02:
-        return True
-    return bool(spread > 0 and (a * b).sum() / spread > 0.5)
+    spread = float(((a - a.mean(0)) ** 2).mean())
+    return spread < 0.02**2 or float(((a - b) ** 2).mean()) < 0.5 * spread

@@ -115,6 +115,30 @@ def test_unseen_places_get_the_colour_of_their_surroundings(truth):
     assert psnr(flat[unseen], wanted[unseen]) >= 22
 
 
+def test_unseen_paint_takes_the_colours_of_the_pictures(truth):
+    """Drawn with another skin, the avatar would keep its old skin under the hair: what became of a colour where it was seen becomes of it
+    where it was not, on each part for itself."""
+    _, _, texels, _ = truth
+    place = texels.surface()[0].numpy()
+    cells = (np.floor(place[:, 1] * 12) + np.floor(place[:, 2] * 12)).astype(int) % 2 == 0
+    old = np.where(cells[:, None], [0.95, 0.8, 0.7], [0.2, 0.3, 0.6]).astype(np.float32)
+    head = place[:, 1:2] > 0.5
+    new = np.where(cells[:, None], np.where(head, [0.5, 0.35, 0.25], [0.9, 0.2, 0.2]), [0.1, 0.6, 0.5]).astype(
+        np.float32
+    )
+
+    def wearing(colors):
+        atlas = pull_push(texels.image(torch.from_numpy(colors)), texels.raster.face >= 0).numpy()
+        return figure(24).with_textures([Texture("atlas", (atlas * 255 + 0.5).astype(np.uint8))])
+
+    views = view_set(wearing(old), "front", VIEW)
+    pictures = guide_maps(wearing(new), views, ["paint"])["paint"]
+    result = bake(wearing(old), pictures, views, replace(OPTIONS, mirror=False, match_colors=False))
+    unseen = result.coverage.reshape(-1)[texels.pixels.numpy()] == 0
+    assert result.report["fill"] == "paint" and unseen.mean() > 0.4
+    assert psnr(result.atlas.reshape(-1, 3)[texels.pixels.numpy()][unseen], new[unseen]) >= 22
+
+
 def test_the_mirror_fills_one_side_exactly(truth):
     """A figure drawn from the left only would have a smeared right side."""
     blank, _, texels, _ = truth
