@@ -8,6 +8,21 @@ from .segment import Piece
 
 Choice = tuple[str, Meaning | None]
 
+_LIKE = frozenset(("像", "好像", "如", "如同", "宛如", "仿佛"))
+_ALIKE = frozenset(("一样", "一般", "似的", "般", "那样", "一样的", "般的"))
+
+
+def simile(body: list[Piece]) -> set[int]:
+    """Positions of things that are only compared with: ``as white as snow``, ``像雪一样白``."""
+    found: set[int] = set()
+    for i, piece in enumerate(body):
+        if "".join(piece.words) in _LIKE:
+            end = next((k for k in range(i + 1, min(len(body), i + 8)) if "".join(body[k].words) in _ALIKE), i)
+            found.update(range(i + 1, end))
+        elif piece.words == ("as",) and i >= 2 and body[i - 2].words == ("as",):
+            found.update(range(i + 1, min(len(body), i + 3)))
+    return found
+
 
 class Choices:
     """The part of the reader that decides between the meanings of a word."""
@@ -19,6 +34,8 @@ class Choices:
         out: list[tuple[str, Meaning | None]] = []
         for i, piece in enumerate(body):
             out.append(self.choose(piece, i, body))
+        for i in simile(body):
+            out[i] = ("fill", None)
         return out
 
     def choose(self, piece: Piece, i: int, body: list[Piece]) -> tuple[str, Meaning | None]:
@@ -107,7 +124,7 @@ class Choices:
             kinds = {m.kind for m in piece.meanings}
             if kinds & {"head", "heads"}:
                 return piece
-            if kinds & {"neg", "wear", "hold", "contrast", "copula"}:
+            if kinds & {"neg", "wear", "hold", "contrast", "copula", "place"}:
                 return None
             if "entry" in kinds and not kinds & {"color", "pattern", "adj", "fill"}:
                 return piece

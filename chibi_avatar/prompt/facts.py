@@ -10,7 +10,7 @@ from .lexicon import WORN, ColorWord, Entry, family_of, lexicon
 
 GENERIC = frozenset(
     ("hat", "glasses", "shoes", "ears", "tail", "wings", "horns", "bag", "hair_ornament", "animal_ears", "dress", "skirt", "pants",
-     "jacket", "earrings", "uniform", "casual", "necklace", "bow", "full", "happy", "smile", "shirt", "beard", "mask", "school_uniform", "window", "outdoors", "indoors", "sky"),
+     "jacket", "earrings", "uniform", "casual", "necklace", "bow", "full", "happy", "smile", "shirt", "beard", "mask", "school_uniform", "updo", "window", "outdoors", "indoors", "sky"),
 )  # fmt: skip
 
 
@@ -92,6 +92,7 @@ class Noun:
     eye: str = ""
     accent: bool = False
     color_refused: bool = False
+    words: tuple[str, ...] = ()
 
 
 class Notebook:

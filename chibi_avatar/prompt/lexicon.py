@@ -278,6 +278,9 @@ def _grammar(builder: _Builder) -> dict[str, Color]:
     for name, item in grammar["particles"].items():
         for surface in both(item):
             builder.add(surface, Meaning(name, surface))
+    for place, item in grammar["places"].items():
+        for surface in both(item):
+            builder.add(surface, Meaning("place", place))
     for surface in both(grammar["no_makeup"]):
         builder.add(surface, Meaning("bare", "makeup"))
     for surface in both(grammar["heads_tall"]):

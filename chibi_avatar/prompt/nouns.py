@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from ..character import FIELDS
 from .choices import Choice
 from .datafiles import load
 from .facts import Notebook, Noun, Parse, color_path, is_garment
 from .lexicon import WORN, ColorWord, Entry, Pattern, lexicon
 from .segment import Piece
+from .text import normalise, tokenise
 
 _HAIR_ADJ = {
     "long": ("hair.length", "long"), "short": ("hair.length", "short"), "medium": ("hair.length", "medium"),
@@ -15,6 +18,22 @@ _HAIR_ADJ = {
     "curly": ("hair.texture", "curly"), "spiky": ("hair.texture", "spiky"), "messy": ("hair.texture", "messy"),
 }  # fmt: skip
 DROPPABLE = frozenset(WORN) - {"top", "bottom"}
+
+
+@cache
+def adjective_forms(name: str) -> tuple[tuple[str, ...], ...]:
+    """The tokens of every way to say an adjective of the grammar."""
+    item = load("grammar")["adjectives"][name]
+    return tuple(tuple(token.text for token in tokenise(normalise(form))) for form in (name, *item["en"], *item["zh"]))
+
+
+def placed(found: Entry, place: str) -> Entry | None:
+    """What a thing is at a place of the body: a bow at the neck is a bow tie."""
+    target = load("grammar")["placed"].get(found.id, {}).get(place)
+    if target is None:
+        return None
+    path, kind = target.split("=")
+    return lexicon().entries[path][kind]
 
 
 class Nouns:
@@ -27,6 +46,8 @@ class Nouns:
     hetero: bool
     explicit_subject: bool
     markers: int
+    marked: bool
+    named: dict[str, int]
     weight_at: list[tuple[int, int, float, str]]
 
     def reset_clause(self) -> None:
@@ -43,6 +64,7 @@ class Nouns:
         self.neg_linked = True
         self.neg_colored = False
         self.copula: Noun | None = None
+        self.described: Noun | None = None
         self.back = False
         self.half = False
         self.side = ""
@@ -50,6 +72,9 @@ class Nouns:
         self.linked = False
         self.holding = False
         self.dressed = False
+        self.marked = False
+        self.place = ""
+        self.part: Piece | None = None
 
     def attach(self, noun: Noun) -> None:
         """Pending colours go to ``noun``."""
@@ -87,6 +112,21 @@ class Nouns:
         noun.negated = True
         self.refuse_entry(noun.entry, noun.start, piece.end)
 
+    def withdraw_named(self, piece: Piece, body: list[Piece]) -> None:
+        """The noun right before ``piece`` is refused, and those joined to it (``眼镜、帽子都不要``); not what is worn or coloured before them."""
+        taken: Noun | None = None
+        for noun in reversed(self.nouns):
+            if taken is not None:
+                between = [p for p in body if noun.end <= p.start < taken.start]
+                apart = any(not {m.kind for m in p.meanings} & {"and", "or", "fill", "contrast"} for p in between)
+                if apart or noun.colored or noun.path.split(".")[0] not in DROPPABLE:
+                    return
+            self.withdraw(noun, piece)
+            taken = noun
+            front = next((p for p in reversed(body) if p.end <= noun.start and p.meaning("fill") is None), None)
+            if front is not None and front.meaning("wear") is not None:
+                return
+
     def lips(self, piece: Piece) -> None:
         if self.colors and self.neg is None:
             self.book.put("face.marking", "lipstick", piece.start, piece.end)
@@ -120,12 +160,14 @@ class Nouns:
     def compose(self, found: Entry, piece: Piece) -> Entry:
         """``leather`` + … + ``jacket``: an adjective or material before its noun may make another entry."""
         lex = lexicon()
-        words: list[tuple[tuple[str, ...], object]] = [((name,), item) for name, item in self.adjectives]
+        words: list[tuple[tuple[str, ...], object]] = [
+            (surface, item) for name, item in self.adjectives for surface in adjective_forms(name)
+        ]
         words += [(mod.words, None) for mod in self.mods]
         words += [(p.words, (pattern, p)) for pattern, p in self.patterns]
-        words += [(p.words, item) for name, item in self.adjectives for p in (item,)]
+        named = tuple(token.text for token in tokenise(normalise(found.tag)))
         for prefix, item in words:
-            for meaning in lex.lookup((*prefix, *piece.words)):
+            for meaning in (*lex.lookup((*prefix, *piece.words)), *lex.lookup((*prefix, *named))):
                 if meaning.kind == "entry" and (
                     meaning.value.path.split(".")[0] == found.path.split(".")[0] or found.path == "held.kind"
                 ):
@@ -133,24 +175,57 @@ class Nouns:
                         self.patterns.remove(item)
                     self.adjectives = [pair for pair in self.adjectives if pair[1] is not item]
                     return meaning.value
+        if self.place:
+            return placed(found, self.place) or found
         return found
 
+    def move(self, noun: Noun, place: str) -> None:
+        """``a bow on her collar``: the place comes after the thing."""
+        target = placed(noun.entry, place) if noun.entry is not None else None
+        fields = self.book.person.fields
+        if target is None or noun.negated or fields.get(noun.path) != noun.entry.value:
+            return
+        del fields[noun.path]
+        self.book.put(target.path, target.value, noun.start, noun.end)
+        old, new = color_path(noun.path), color_path(target.path)
+        if noun.colored and old in fields:
+            fields[new] = fields.pop(old)
+        noun.path, noun.entry = target.path, target
+
+    def describe(self, piece: Piece) -> bool:
+        """``the skirt is pleated``, ``eyes: closed``: a word after the noun that would make another entry before it does so here too."""
+        noun = self.described
+        if noun is None or noun.negated or self.neg is not None:
+            return False
+        for meaning in lexicon().lookup((*piece.words, *noun.words)):
+            if meaning.kind == "entry" and meaning.value.path.split(".")[0] in (noun.path.split(".")[0], "expression"):
+                if noun.entry is not None and self.book.person.fields.get(noun.path) == noun.entry.value:
+                    del self.book.person.fields[noun.path]
+                self.book.put(meaning.value.path, meaning.value.value, noun.start, piece.end)
+                return True
+        return False
+
     def subject(self, value: str, piece: Piece, pronoun: bool) -> None:
-        if self.parse.subjects > 1:
-            index = next(
-                (k for k, person in enumerate(self.parse.people) if person.fields.get("presentation") == value), None
-            )
-            if index is None:
-                self.book.who = len([p for p in self.parse.people if "presentation" in p.fields])
-                self.book.who = min(self.book.who, self.parse.subjects - 1)
-            elif len(self.parse.people) > 1 or index == 0 and self.book.who != 0 and self.markers == 0:
-                if self.markers == 0:
-                    self.book.who = index
+        if self.parse.subjects > 1 and not self.marked:
+            self.book.who = self.person_of(value, "".join(piece.words), pronoun)
         if not pronoun and not self.explicit_subject:
             self.book.person.fields.pop("presentation", None)
         if not pronoun:
             self.explicit_subject = True
         self.book.put("presentation", value, piece.start, piece.end)
+
+    def person_of(self, value: str, word: str, pronoun: bool) -> int:
+        """Which of several people a word names: the one it named before, else one of that presentation, else the next without a name."""
+        if word in self.named:
+            return self.named[word]
+        shown = [person.fields.get("presentation") for person in self.parse.people]
+        fresh = [k for k, seen in enumerate(shown) if seen == value and (pronoun or k not in self.named.values())]
+        unnamed = [k for k in range(self.parse.subjects) if k >= len(shown) or shown[k] is None]
+        same = [k for k, seen in enumerate(shown) if seen == value]
+        index = next(iter((*fresh, *unnamed, *same)), self.book.who)
+        if not pronoun:
+            self.named[word] = index
+        return index
 
     def still_negated(self, body: list[Piece], i: int, noun: Noun | None) -> bool:
         """Whether the refusal still reaches this noun."""
@@ -326,6 +401,9 @@ class Nouns:
             target = self.last if not self.last.colored or self.neg is not None or self.last.negated is False else None
         if not self.colors:
             return
+        if self.part is not None and not self.nouns:
+            self.body_part()
+            return
         implied = next((word for word in self.colors if word.implies), None)
         if implied is not None and self.neg is None and (target is None or not target.path.startswith("hair")):
             self.book.put(implied.implies, implied.color(), *self.color_span)
@@ -352,6 +430,18 @@ class Nouns:
                 self.book.span(start, end, "unknown", self.parse.text[start:end])
             self.colors = []
 
+    def body_part(self) -> None:
+        """``鼻子冻得通红``, ``red nose``: a colour of a part of the body that is no field. Red cheeks are a blush."""
+        word = "".join(self.part.words)
+        start, end = min(self.color_span[0], self.part.start), max(self.color_span[1], self.part.end)
+        if word in load("grammar")["cheeks"] and self.colors[0].family in ("red", "pink") and self.neg is None:
+            self.book.put("face.blush", True, start, end)
+        else:
+            if self.part.latin and self.neg is None:
+                self.book.extra(f"{self.colors[0].name} {word}", start, end)
+            self.book.span(start, end, "unknown", self.parse.text[start:end])
+        self.colors = []
+
     def restore(self, noun: Noun) -> None:
         """``不要红色的裙子，要蓝色的``: it was the colour that was refused, not the thing."""
         noun.negated = False
@@ -376,8 +466,9 @@ class Nouns:
             if target is not None and target.path.startswith(("hair", "eyes")):
                 region = target.path.split(".")[0]
                 self.take_adjectives(Noun(f"{region}.color", target.start, target.end))
-        elif self.adjectives and self.neg is not None and self.nouns and self.nouns[-1].path.startswith("hair"):
-            self.book.negative(f"{self.adjectives[0][0]} hair", self.neg.start, self.adjectives[0][1].end)
+        elif self.adjectives and self.neg is not None and self.nouns and self.nouns[-1].path.startswith(("hair", "eyes")):
+            region = self.nouns[-1].path.split(".")[0]
+            self.book.negative(f"{self.adjectives[0][0]} {region}", self.neg.start, self.adjectives[0][1].end)
         if self.patterns:
             noun = next((n for n in reversed(self.nouns) if is_garment(n.path) and not n.negated), None) or (
                 self.last if self.last is not None and not self.last.negated else None

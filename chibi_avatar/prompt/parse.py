@@ -10,6 +10,8 @@ import re
 
 from ..character import FIELDS
 from .choices import Choices
+from .clauses import PRONOUNS, clauses, how_many, person
+from .datafiles import load
 from .facts import Notebook, Noun, Parse, Span, color_path, is_garment, literal
 from .lexicon import WORN, ColorWord, Entry, Meaning, lexicon, shaded
 from .nouns import Nouns
@@ -27,7 +29,12 @@ _HEADS = {
     "skin": "skin.color",
 }
 _EVERYDAY = frozenset(("很", "好", "老", "太", "挺", "真的很", "so", "really", "too"))
-_SUBJECT_PRONOUNS = frozenset(("she", "her", "he", "him", "his", "她", "他"))
+_COUNTED = {
+    "girl": "feminine", "女": "feminine", "妹": "feminine", "姐": "feminine", "闺": "feminine", "women": "feminine", "姑娘": "feminine",
+    "sister": "feminine", "母": "feminine", "boy": "masculine", "男": "masculine", "men": "masculine", "兄": "masculine",
+    "弟": "masculine", "父": "masculine", "子": "masculine", "brother": "masculine", "guy": "masculine",
+}  # fmt: skip
+_WHO = re.compile("girl|women|sister|姑娘|brother|boy|men|guy|[女妹姐闺母男兄弟父]|(?<=[父母])子")
 
 
 class Reader(Choices, Nouns):
@@ -44,23 +51,17 @@ class Reader(Choices, Nouns):
         self.negative_list = False
         self.explicit_subject = False
         self.markers = 0
+        self.marked = False
+        self.named: dict[str, int] = {}
         self.reset_clause()
 
     # -- walking ---------------------------------------------------------------------------------------------------
 
     def read(self) -> None:
-        clause: list[Piece] = []
-        clauses: list[tuple[list[Piece], str]] = []
-        for piece in self.pieces:
-            if piece.brk:
-                clauses.append((clause, piece.brk))
-                clause = []
-            else:
-                clause.append(piece)
-        clauses.append((clause, ""))
-        for index, (body, mark) in enumerate(clauses):
+        parts = clauses(self.pieces, self.parse.text, self.parse.subjects > 1)
+        for index, (body, mark) in enumerate(parts):
             if body:
-                self.read_clause(body, clauses[index + 1 :])
+                self.read_clause(body, parts[index + 1 :])
             if mark in (".", ";", "!", "?", "\n", "。", "；"):
                 self.negative_list = False
         self.book.finish()
@@ -75,6 +76,8 @@ class Reader(Choices, Nouns):
     def read_clause(self, body: list[Piece], after: list[tuple[list[Piece], str]]) -> None:
         self.reset_clause()
         self.chosen = self.resolve(body)
+        if self.parse.subjects > 1 and len(body) > 1 and body[0].words == ("一", "个") and not person(body[1]):
+            self.next_person()
         self.back = self.backward(body)
         if self.negative_list and self.bare_list(body):
             self.neg = body[0]
@@ -132,7 +135,23 @@ class Reader(Choices, Nouns):
             if any(word in part for part in piece.words) and "presentation" not in self.book.person.fields:
                 self.book.put("presentation", value, piece.start, piece.end)
 
+    def on_fill(self, piece: Piece, meaning, body, i) -> None:
+        word = "".join(piece.words)
+        grammar = load("grammar")
+        if word in grammar["parts"]:
+            self.part = piece
+        if word in grammar["ears"] and self.neg is not None:
+            self.push(Noun("animal_ears.kind", piece.start, piece.end, entry=lexicon().entries["animal_ears.kind"]["animal_ears"]))
+
+    def on_place(self, piece: Piece, meaning: Meaning, body, i) -> None:
+        self.on_wear(piece, meaning, body, i)
+        self.place = meaning.value
+        if piece.latin and self.nouns:
+            self.move(self.nouns[-1], meaning.value)
+
     def on_unknown(self, piece: Piece, meaning, body, i) -> int:
+        if self.describe(piece):
+            return 1
         word = piece.words[0]
         if len(piece.words) == 1 and word.endswith("less") and len(word) > 6:
             stem = lexicon().lookup((word[:-4],)) or lexicon().lookup((word[:-4] + "s",))
@@ -148,9 +167,10 @@ class Reader(Choices, Nouns):
             return 1
         start, end = piece.start, body[j].end
         named_next = j + 1 < len(body) and self.chosen[j + 1][0] in ("entry", "head", "pattern", "idiom")
+        if not piece.latin:
+            named_next = any(kind in ("entry", "head", "idiom") for kind, _ in self.chosen[j + 1 :])
         if (
-            piece.latin
-            and self.colors
+            self.colors
             and self.neg is None
             and not named_next
             and self.color_span[1] <= start <= self.color_span[1] + 2
@@ -233,7 +253,8 @@ class Reader(Choices, Nouns):
         """``头发粉色裙子…``: a region named alone takes the colour right after it, when the next noun has its own or is not a region."""
         if not self.nouns or not self.nouns[-1].bare or self.nouns[-1].colored or len(self.colors) != 1 or self.linked:
             return False
-        if i == 0 or self.chosen[i - 1][0] not in ("head", "fill", "shade"):
+        after = next((k for k in range(i - 1, -1, -1) if self.chosen[k][0] not in ("fill", "shade")), None)
+        if after is None or self.chosen[after][0] != "head":
             return False
         if i + 1 < len(body) and self.chosen[i + 1][0] in ("color", "and", "shade"):
             return False
@@ -255,6 +276,8 @@ class Reader(Choices, Nouns):
         self.book.put("skin.color", lexicon().tones[meaning.value], piece.start, piece.end)
 
     def on_pattern(self, piece: Piece, meaning: Meaning, body, i) -> None:
+        if self.describe(piece):
+            return
         if self.colors and self.printed(piece, body, i) and self.last is not None and is_garment(self.last.path):
             self.book.put(
                 f"{self.last.path.split('.')[0]}.color2", self.colors[-1].color(), *self.color_span, weak=True
@@ -263,6 +286,8 @@ class Reader(Choices, Nouns):
         self.patterns.append((meaning.value, piece))
 
     def on_adj(self, piece: Piece, meaning: Meaning, body, i) -> None:
+        if self.described is not None and self.described.entry is not None and self.describe(piece):
+            return
         self.adjectives.append((meaning.value, piece))
 
     def on_very(self, piece: Piece, meaning: Meaning, body, i) -> None:
@@ -277,18 +302,36 @@ class Reader(Choices, Nouns):
 
     def on_hetero(self, piece: Piece, meaning, body, i) -> None:
         self.hetero = True
+        self.last = Noun("eyes.color", piece.start, piece.end, bare=True)
         if self.sides:
             self.settle_sides("eyes")
         if len(self.colors) >= 2:
             self.attach(Noun("eyes.color", piece.start, piece.end))
 
     def on_left(self, piece: Piece, meaning, body, i) -> None:
-        self.side = "left"
+        self.on_side("left", piece, body, i)
 
     def on_right(self, piece: Piece, meaning, body, i) -> None:
-        self.side = "right"
+        self.on_side("right", piece, body, i)
+
+    def on_side(self, side: str, piece: Piece, body: list[Piece], i: int) -> None:
+        """``左黑右白``, ``green on the left``; with several people a side may be a person."""
+        follow = next((k for k in range(i + 1, len(body)) if self.chosen[k][0] != "fill"), None)
+        if self.parse.subjects > 1 and follow is not None and (person(body[follow]) or self.chosen[follow][0] in ("wear", "one")):
+            if not person(body[follow]):
+                self.turn_to(int(side == "right"))
+            return
+        if piece.words[0] == "on" and len(self.colors) == 1:
+            self.sides[side] = (self.colors.pop(), piece)
+            if self.last is not None:
+                self.last.colored = True
+            return
+        self.side = side
 
     def on_other(self, piece: Piece, meaning, body, i) -> None:
+        if self.parse.subjects > 1 and not (self.last is not None and self.last.path.startswith("eyes")):
+            self.on_second(piece, meaning, body, i)
+            return
         noun = Noun("eyes.color", piece.start, piece.end, bare=True, eye="right")
         self.push(noun)
 
@@ -303,27 +346,32 @@ class Reader(Choices, Nouns):
         return 1
 
     def on_count(self, piece: Piece, meaning: Meaning, body, i) -> None:
-        self.parse.subjects = max(self.parse.subjects, int(meaning.value))
-        words = "".join(piece.words)
-        for signs, value in (
-            (("girl", "女", "妹", "姐", "闺", "women", "姑娘", "sister"), "feminine"),
-            (("boy", "男", "men", "兄弟", "brother"), "masculine"),
-        ):
-            if any(sign in words for sign in signs) and "presentation" not in self.book.person.fields:
-                self.book.put("presentation", value, piece.start, piece.end)
-                break
+        signs = [_COUNTED[word] for word in _WHO.findall("".join(piece.words))]
+        if signs and not self.marked:
+            for index in range(self.parse.subjects):
+                self.book.who = index
+                if "presentation" not in self.book.person.fields:
+                    self.book.put("presentation", signs[min(index, len(signs) - 1)], piece.start, piece.end)
+            self.book.who = 0
 
     def on_one(self, piece: Piece, meaning, body, i) -> None:
         if self.parse.subjects > 1:
-            self.book.who = min(self.markers, self.parse.subjects - 1)
-            self.markers += 1
-            self.last = None
+            self.next_person()
+
+    def next_person(self) -> None:
+        self.turn_to(self.markers)
+        self.markers += 1
+
+    def turn_to(self, index: int) -> None:
+        """What follows is about this person."""
+        self.book.who = min(index, self.parse.subjects - 1)
+        self.last = None
+        self.marked = True
 
     def on_second(self, piece: Piece, meaning, body, i) -> None:
         if self.parse.subjects > 1:
-            self.book.who = 1
+            self.turn_to(1)
             self.markers = 2
-            self.last = None
 
     def on_base(self, piece: Piece, meaning, body, i) -> None:
         if self.colors and self.last is not None:
@@ -369,7 +417,8 @@ class Reader(Choices, Nouns):
         self.end_negation()
         if self.side:
             return
-        if self.nouns and not self.nouns[-1].colored and not self.colors:
+        self.described = self.nouns[-1] if self.nouns else None
+        if self.nouns and not self.nouns[-1].colored and not self.colors and color_path(self.nouns[-1].path):
             self.copula = self.nouns[-1]
 
     def on_wear(self, piece: Piece, meaning, body, i) -> None:
@@ -402,8 +451,7 @@ class Reader(Choices, Nouns):
             kind not in ("fill", "very", "adj", "slight") for kind, _ in self.chosen[i + 1 :]
         ):
             if self.nouns and not self.chosen_adj(i):
-                for noun in self.nouns:
-                    self.withdraw(noun, piece)
+                self.withdraw_named(piece, body)
                 return
         self.neg = piece
         self.neg_count = 0
@@ -415,8 +463,11 @@ class Reader(Choices, Nouns):
 
     def on_postneg(self, piece: Piece, meaning, body, i) -> None:
         self.close_colors()
-        for noun in self.nouns:
-            self.withdraw(noun, piece)
+        self.withdraw_named(piece, body)
+
+    def on_affirm(self, piece: Piece, meaning, body, i) -> None:
+        self.close_colors()
+        self.neg = None
 
     def end_negation(self) -> None:
         if self.neg is not None and self.neg_count:
@@ -440,7 +491,13 @@ class Reader(Choices, Nouns):
                 self.book.put(path, literal(path, value, lexicon().tones), piece.start, piece.end)
         if kind_path:
             group = kind_path.split(".")[0]
-            noun = Noun(kind_path, piece.start, piece.end, entry=lexicon().entries[kind_path].get(sets[kind_path]))
+            named = lexicon().entries[kind_path].get(sets[kind_path])
+            if named is not None:
+                found = self.compose(named, piece)
+                if found is not named and found.path == kind_path:
+                    self.book.person.fields[kind_path] = found.value
+                    named = found
+            noun = Noun(kind_path, piece.start, piece.end, entry=named)
             noun.colored = f"{group}.color" in sets
             if self.colors and not noun.colored:
                 self.attach(noun)
@@ -468,7 +525,7 @@ class Reader(Choices, Nouns):
         if name == "lips":
             self.lips(piece)
             return
-        noun = Noun(_HEADS[name], piece.start, piece.end, bare=True)
+        noun = Noun(_HEADS[name], piece.start, piece.end, bare=True, words=(name,))
         if name in ("eye_left", "eye_right"):
             noun.eye = name[4:]
         elif name == "eye":
@@ -489,16 +546,19 @@ class Reader(Choices, Nouns):
         found: Entry = meaning.value
         found = self.compose(found, piece)
         if found.path == "presentation":
+            if self.neg is None and len(self.colors) == 1 and self.colors[0].implies:
+                self.book.put(self.colors[0].implies, self.colors[0].color(), *self.color_span)
+                self.colors = []
             if (
                 self.neg is not None
                 and self.neg_count == 0
-                and "".join(piece.words) not in _SUBJECT_PRONOUNS
+                and "".join(piece.words) not in PRONOUNS
                 and not self.more_nouns(i)
             ):
                 self.book.negative(found.tag, piece.start, piece.end)
                 self.neg_count += 1
             else:
-                self.subject(found.id, piece, pronoun="".join(piece.words) in _SUBJECT_PRONOUNS)
+                self.subject(found.id, piece, pronoun="".join(piece.words) in PRONOUNS)
             return
         if (
             found.id == "hairband"
@@ -519,6 +579,9 @@ class Reader(Choices, Nouns):
             and self.chosen[i + 1][0] == "entry"
         ):
             beside = self.chosen[i + 1][1].value
+            if beside.path == "presentation" and body[i + 1].start == piece.end:
+                self.book.extra(found.tag, piece.start, piece.end)
+                return
             if color_path(beside.path) and beside.path.split(".")[0] in WORN:
                 self.book.extra(f"{found.tag} {beside.tag}", piece.start, body[i + 1].end)
                 return
@@ -526,7 +589,7 @@ class Reader(Choices, Nouns):
             for signs, value in ((("girl", "娘", "女"), "feminine"), (("boy",), "masculine")):
                 if any(sign in word for sign in signs for word in piece.words):
                     self.book.put("presentation", value, piece.start, piece.end)
-        noun = Noun(found.path, piece.start, piece.end, entry=found)
+        noun = Noun(found.path, piece.start, piece.end, entry=found, words=piece.words)
         noun.accent = found.path == "hair.coloring" and found.id in ("streaked", "inner")
         self.push(noun, body, i)
 
@@ -559,12 +622,7 @@ def parse(text: str) -> Parse:
     pieces, corrections = segment(tokens)
     for item in corrections:
         result.notes.append(f"'{item.found}' at position {item.start} is read as '{item.read_as}'")
-    for piece in pieces:
-        count = piece.meaning("count")
-        if count:
-            result.subjects = max(result.subjects, int(count.value))
-    if result.subjects == 1:
-        result.subjects = _subjects(pieces)
+    result.subjects = how_many(pieces)
     plain = [r for r in found if r.inner.strip()]
     for region in plain:
         result.notes.append(f"emphasis {region.weight:g} at {region.start}-{region.end}")
@@ -576,21 +634,3 @@ def parse(text: str) -> Parse:
 def _bare(inner: str) -> str:
     """A bracket's text without inner brackets and weight."""
     return re.sub(r":\s*-?[\d.]+\s*$", "", inner.strip("()[] ")).strip()
-
-
-def _subjects(pieces: list[Piece]) -> int:
-    """Two, when two different kinds of person are named and joined (``一个女孩和一个男孩``)."""
-    kinds: list[tuple[int, str]] = []
-    for k, piece in enumerate(pieces):
-        found = piece.meaning("entry")
-        if found is not None and found.value.path == "presentation" and "".join(piece.words) not in _SUBJECT_PRONOUNS:
-            kinds.append((k, found.value.id))
-    for (a, one), (b, two) in zip(kinds, kinds[1:], strict=False):
-        between = pieces[a + 1 : b]
-        if (
-            one != two
-            and any(p.meaning("and") for p in between)
-            and all(p.meaning("and") or p.meaning("fill") for p in between)
-        ):
-            return 2
-    return 1

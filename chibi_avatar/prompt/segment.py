@@ -123,6 +123,7 @@ def repair(word: str) -> str:
 def segment(tokens: list[Token]) -> tuple[list[Piece], list[Correction]]:
     """Cut ``tokens`` into pieces; single-word typos are repaired when that makes a known word."""
     lex = lexicon()
+    tokens = [token if "'" not in token.text or token.text in lex.trie else _stem(token) for token in tokens]
     path = _cover(tokens, lex)
     corrections: list[Correction] = []
     repaired = list(tokens)
@@ -157,15 +158,28 @@ def segment(tokens: list[Token]) -> tuple[list[Piece], list[Correction]]:
     return _absorb(pieces), corrections
 
 
+def _stem(token: Token) -> Token:
+    """``she's`` is read as ``she``."""
+    return Token(token.text.split("'")[0] or token.text, token.start, token.end)
+
+
 _ABSORBED = frozenset(("entry", "pattern", "adj", "number"))
 
 
+_SUFFIXES = frozenset(("top.kind", "bottom.kind", "dress.kind", "outer.kind", "shoes.kind", "legwear.kind", "hat.kind", "bag.kind"))
+
+
 def _absorb(pieces: list[Piece]) -> list[Piece]:
-    """One Chinese character next to unknown ones is part of an unknown word (``飞`` in ``小飞象``), not a word of its own."""
+    """One Chinese character next to unknown ones is part of an unknown word (``飞`` in ``小飞象``), not a word of its own.
+
+    A garment at the end of such a word stays one (``花瓣裙`` is a skirt).
+    """
     for order in (range(1, len(pieces)), range(len(pieces) - 2, -1, -1)):
         step = -1 if isinstance(order, range) and order.step == 1 else 1
         for i in order:
             piece, beside = pieces[i], pieces[i + step]
+            if step == -1 and any(m.kind == "entry" and m.value.path in _SUFFIXES for m in piece.meanings):
+                continue
             if (
                 len(piece.words) == 1 and piece.meanings and not piece.latin and piece.words[0] > "\u3000" and not beside.meanings
                 and not beside.brk and not beside.latin and {m.kind for m in piece.meanings} <= _ABSORBED | {"fill"}

@@ -1,0 +1,194 @@
+"""Cut pieces into clauses: at punctuation and line ends, at the spaces people type instead of Chinese commas, and where the next person begins."""
+
+from __future__ import annotations
+
+from .segment import Piece
+
+Clause = tuple[list[Piece], str]
+
+_NOUNS = frozenset(("entry", "head", "idiom"))
+_MODIFIERS = frozenset(("color", "shade", "adj", "pattern", "tone", "very", "slight"))
+_WAITING = _MODIFIERS | frozenset(
+    ("neg", "wear", "hold", "and", "or", "copula", "in", "left", "right", "number", "half", "one", "affirm", "contrast")
+)
+_BOUND = frozenset(("copula", "postneg", "and", "or", "base", "tips", "theme", "heads", "dots"))
+
+
+def clauses(pieces: list[Piece], text: str, several: bool) -> list[Clause]:
+    """The clauses, each with the mark that ends it ('' for a space or the next person). ``several``: more than one person is described."""
+    out: list[Clause] = []
+    body: list[Piece] = []
+    for k, piece in enumerate(pieces):
+        if piece.brk:
+            out += _parts(body, several, piece.brk)
+            body = []
+            continue
+        if k and body and "\n" in text[pieces[k - 1].end : piece.start]:
+            out += _parts(body, several, "\n")
+            body = []
+        body.append(piece)
+    return out + _parts(body, several, "")
+
+
+def _parts(body: list[Piece], several: bool, mark: str) -> list[Clause]:
+    if not body:
+        return [([], mark)]
+    parts = _split(body)
+    if several:
+        parts = [part for each in parts for part in _by_person(each)]
+    return [(part, "") for part in parts[:-1]] + [(parts[-1], mark)]
+
+
+def _split(body: list[Piece]) -> list[list[Piece]]:
+    """At spaces between Chinese words, unless one side waits for the other; around signs that mean nothing here (``💗``)."""
+    chunks: list[list[Piece]] = [[body[0]]]
+    for before, piece in zip(body, body[1:], strict=False):
+        spaced = before.end < piece.start and not before.latin and not piece.latin
+        if spaced or decoration(before) or decoration(piece):
+            chunks.append([piece])
+        else:
+            chunks[-1].append(piece)
+    parts = [chunks[0]]
+    for chunk in chunks[1:]:
+        if not decoration(chunk[0]) and not decoration(parts[-1][-1]) and _joins(parts[-1], chunk):
+            parts[-1] = parts[-1] + chunk
+        else:
+            parts.append(chunk)
+    return parts
+
+
+def decoration(piece: Piece) -> bool:
+    """An unknown sign that is no letter of any script: an emoji, mostly."""
+    return not piece.meanings and not piece.latin and len(piece.words) == 1 and not piece.words[0][0].isalnum()
+
+
+def _kinds(piece: Piece) -> set[str]:
+    return {meaning.kind for meaning in piece.meanings}
+
+
+def is_noun(piece: Piece) -> bool:
+    """Whether a piece surely names a thing."""
+    kinds = _kinds(piece)
+    return bool(kinds & _NOUNS) and not kinds & (_MODIFIERS | {"fill", "wear"})
+
+
+def _joins(before: list[Piece], after: list[Piece]) -> bool:
+    if not any(is_noun(piece) for piece in before):
+        return True
+    first = _kinds(after[0])
+    if first & _BOUND and not first & _NOUNS:
+        return True
+    if all(_kinds(piece) & {"neg", "fill", "contrast"} for piece in after) and any("neg" in _kinds(p) for p in after):
+        return True
+    if not any(is_noun(piece) for piece in after):
+        return all(_kinds(piece) & (_MODIFIERS | {"fill", "and"}) for piece in after) and _colourless(before)
+    if any("neg" in _kinds(piece) for piece in before):
+        return len(after) == 1 and bool(_kinds(after[0]) & {"entry"})
+    last = _kinds(before[-1])
+    if last & _WAITING and not last & _NOUNS:
+        return not (last & _MODIFIERS and _takes_back(before))
+    return False
+
+
+def _colourless(body: list[Piece]) -> bool:
+    """Whether the last noun of ``body`` has no colour or adjective of its own yet."""
+    k = max(k for k, piece in enumerate(body) if is_noun(piece))
+    return not any(_kinds(piece) & {"color", "adj"} for piece in (*body[k + 1 :], *body[max(0, k - 1) : k]))
+
+
+def _takes_back(body: list[Piece]) -> bool:
+    """``帽子红色``: the modifier at the end belongs to the noun before it, which has none in front."""
+    k = max(k for k, piece in enumerate(body) if is_noun(piece))
+    return not any(_kinds(piece) & {"color", "shade"} for piece in body[max(0, k - 2) : k])
+
+
+def _by_person(body: list[Piece]) -> list[list[Piece]]:
+    """A clause that goes on to the next person is cut there: ``一个金发一个黑发``, ``mom with a bun and dad with a beard``."""
+    parts: list[list[Piece]] = [[]]
+    for i, piece in enumerate(body):
+        if i and parts[-1] and _starts_person(body, i):
+            if parts[-1] and _kinds(parts[-1][-1]) & {"and", "contrast"} and not is_noun(parts[-1][-1]):
+                parts[-1].pop()
+            parts.append([])
+        parts[-1].append(piece)
+    return [part for part in parts if part]
+
+
+def _starts_person(body: list[Piece], i: int) -> bool:
+    piece, following = body[i], body[i + 1] if i + 1 < len(body) else None
+    kinds = _kinds(piece)
+    if kinds & {"one", "second"} or piece.words == ("一", "个") and following is not None and not person(following):
+        return True
+    if "other" in kinds and not any("eyes" in str(m.value) for p in body for m in p.meanings if m.kind == "head"):
+        return True
+    if person(piece):
+        return "and" in _kinds(body[i - 1]) or bool(
+            following is not None and _kinds(following) & {"wear", "copula", "hold", "in"}
+        ) and not any(_kinds(p) & {"one", "second"} or p.words == ("一", "个") for p in body[:i])
+    return False
+
+
+def person(piece: Piece) -> str:
+    """``feminine`` or ``masculine`` where a piece names a person, else ''."""
+    for meaning in piece.meanings:
+        if meaning.kind == "entry" and meaning.value.path == "presentation":
+            return meaning.value.id
+        if meaning.kind == "idiom":
+            found = dict(meaning.value).get("presentation")
+            if found:
+                return found
+    return ""
+
+
+def how_many(pieces: list[Piece]) -> int:
+    """How many people are described: a count (``two girls``), two named persons joined by ``and``, or clauses that begin with a girl and a boy."""
+    most = 1
+    named: list[tuple[int, str]] = []
+    for k, piece in enumerate(pieces):
+        for meaning in piece.meanings:
+            if meaning.kind == "count":
+                most = max(most, int(meaning.value))
+        if person(piece) and not _owner(pieces, k):
+            named.append((k, person(piece)))
+    if most > 1:
+        return most
+    starts: set[str] = set()
+    for k, who in named:
+        before = _before(pieces, k)
+        if before is None or before.brk:
+            starts.add(who)
+    for (a, one), (b, two) in zip(named, named[1:], strict=False):
+        before = _before(pieces, b)
+        joined = before is not None and bool(_kinds(before) & {"and", "or"}) and not _pronoun(pieces[b])
+        near = all(_kinds(p) & {"and", "or", "fill"} for p in pieces[a + 1 : b])
+        if joined and (one != two or near and pieces[a].words != pieces[b].words):
+            return 2
+    return 2 if len(starts) > 1 else 1
+
+
+def _before(pieces: list[Piece], k: int) -> Piece | None:
+    """The piece before ``k``, past fillers and sides."""
+    for piece in reversed(pieces[:k]):
+        if not _kinds(piece) & {"fill", "left", "right", "adj"}:
+            return piece
+    return None
+
+
+def _pronoun(piece: Piece) -> bool:
+    return "".join(piece.words) in PRONOUNS
+
+
+def _owner(pieces: list[Piece], k: int) -> bool:
+    """``男朋友的外套``, ``boyfriend jeans``, ``him`` after a verb: not a figure of its own."""
+    piece = pieces[k]
+    if "".join(piece.words) in ("him", "his", "her"):
+        return True
+    following = pieces[k + 1] if k + 1 < len(pieces) else None
+    if following is None or following.brk:
+        return False
+    if following.words == ("的",) and not person(following) and piece.words != ("的",):
+        return True
+    return is_noun(following) and piece.latin and following.latin or (not following.meanings and following.start == piece.end)
+
+
+PRONOUNS = frozenset(("she", "her", "he", "him", "his", "她", "他"))
