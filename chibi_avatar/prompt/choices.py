@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from .datafiles import load
 from .facts import color_path, is_garment
-from .lexicon import Meaning
+from .lexicon import Meaning, lexicon
 from .segment import Piece
 
 Choice = tuple[str, Meaning | None]
 
+_PICTURED = frozenset(("held", "scene", "hair_ornament", "animal_ears", "species", "wings", "tail", "earrings"))
 _LIKE = frozenset(("像", "好像", "如", "如同", "宛如", "仿佛"))
 _ALIKE = frozenset(("一样", "一般", "似的", "般", "那样", "一样的", "般的"))
 
@@ -22,6 +24,11 @@ def simile(body: list[Piece]) -> set[int]:
         elif piece.words == ("as",) and i >= 2 and body[i - 2].words == ("as",):
             found.update(range(i + 1, min(len(body), i + 3)))
     return found
+
+
+def _person_like(piece: Piece) -> bool:
+    found = piece.meaning("entry")
+    return found is not None and found.value.path in ("presentation", "role", "species")
 
 
 class Choices:
@@ -42,6 +49,9 @@ class Choices:
         if not piece.meanings:
             return "unknown", None
         kinds = {m.kind for m in piece.meanings}
+        shown = self.shown_on(piece, i, body)
+        if shown is not None:
+            return "pattern", shown
         for first in ("banned", "idiom"):
             if first in kinds:
                 return first, piece.meaning(first)
@@ -52,6 +62,8 @@ class Choices:
         noun_next = following is not None and self.takes_modifiers(following)
         if "fill" in kinds and kinds & {"entry", "color", "pattern"} and len(body) > 1:
             named = piece.meaning("entry")
+            if named and named.value.path == "age_look" and following is not None and _person_like(following):
+                return "entry", named
             if not (named and named.value.path in ("pose.name", "species") and piece.words[0] not in ("hello",)):
                 return "fill", piece.meaning("fill")
         if "color" in kinds:
@@ -109,6 +121,24 @@ class Choices:
                     continue
                 return kind, piece.meaning(kind)
         return piece.meanings[0].kind, piece.meanings[0]
+
+    @staticmethod
+    def shown_on(piece: Piece, i: int, body: list[Piece]) -> Meaning | None:
+        """``樱花图案``, ``印着小熊``, ``a hoodie with a star on it``: the thing is a picture on a garment."""
+        thing = piece.meaning("entry")
+        if thing is None or thing.value.path.split(".")[0] not in _PICTURED:
+            return None
+        grammar, lex = load("grammar"), lexicon()
+        after = body[i + 1] if i + 1 < len(body) else None
+        before = next((p for p in reversed(body[:i]) if not p.meaning("color") and p.words != ("小",) and p.words != ("一", "只")), None)
+        named = after is not None and any(m.kind == "pattern" and m.value.id == "print" for m in after.meanings)
+        written = before is not None and "".join(before.words) in grammar["printed"]
+        on_it = after is not None and " ".join(after.words) in grammar["on_it"] and any(
+            m.kind == "entry" and is_garment(m.value.path) for p in body[:i] for m in p.meanings
+        )
+        if not (named or written or on_it):
+            return None
+        return Meaning("pattern", lex.prints.get(thing.value.id, lex.patterns["print"]))
 
     @staticmethod
     def printed(piece: Piece, body: list[Piece], i: int) -> bool:

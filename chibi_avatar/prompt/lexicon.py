@@ -101,6 +101,7 @@ class Lexicon:
     patterns: dict[str, Pattern]
     tones: dict[str, Color]
     trie: dict[str, Any] = field(default_factory=dict)
+    prints: dict[str, Pattern] = field(default_factory=dict)
     vocabulary: dict[str, int] = field(default_factory=dict)
     color_by_name: dict[str, ColorWord] = field(default_factory=dict)
     modifiers: frozenset[str] = frozenset()
@@ -149,7 +150,7 @@ class _Builder:
         self._put(words, meaning)
         for word in words:
             if len(word) > 2 and word.isascii() and word.isalpha():
-                self.vocabulary[word] = max(self.vocabulary.get(word, 0), rank)
+                self.vocabulary[word] = self.vocabulary.get(word, 0) + rank
         if plural:
             more = _plural(words)
             if more:
@@ -235,10 +236,12 @@ def lexicon() -> Lexicon:
             if not surface.endswith("色"):
                 builder.add(surface + "色", meaning)
     patterns: dict[str, Pattern] = {}
+    prints: dict[str, Pattern] = {}
     for item in load("patterns")["patterns"]:
         en, zh = _forms(item)
         pattern = Pattern(item["id"], item.get("tag") or item["id"].replace("_", " "), en, zh, item.get("rarity", 0.3))
         patterns[pattern.id] = pattern
+        prints.update((thing, pattern) for thing in item.get("of", ()))
         meaning = Meaning("pattern", pattern)
         for surface in (pattern.tag, *en, *zh):
             builder.add(surface, meaning, rank=2)
@@ -251,7 +254,7 @@ def lexicon() -> Lexicon:
         for words in map(_tokens, entry.en)
         if len(words) > 1 and words[0].isascii()
     )
-    return Lexicon(entries, colors, patterns, tones, builder.trie, builder.vocabulary, by_name, firsts)
+    return Lexicon(entries, colors, patterns, tones, builder.trie, prints, builder.vocabulary, by_name, firsts)
 
 
 def _grammar(builder: _Builder) -> dict[str, Color]:

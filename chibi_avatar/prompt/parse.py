@@ -34,6 +34,8 @@ _COUNTED = {
     "sister": "feminine", "母": "feminine", "boy": "masculine", "男": "masculine", "men": "masculine", "兄": "masculine",
     "弟": "masculine", "父": "masculine", "子": "masculine", "brother": "masculine", "guy": "masculine",
 }  # fmt: skip
+_FEMININE = frozenset(("girl", "lady", "woman", "女", "娘", "姐", "妹"))
+_GENDERED = re.compile("girl|lady|woman|boy|女|娘|姐|妹|少年|小哥|大叔")
 _WHO = re.compile("girl|women|sister|姑娘|brother|boy|men|guy|[女妹姐闺母男兄弟父]|(?<=[父母])子")
 
 
@@ -110,6 +112,11 @@ class Reader(Choices, Nouns):
     def step(self, body: list[Piece], i: int) -> int:
         piece = body[i]
         kind, meaning = self.chosen[i]
+        if len(piece.words) > 1 and not person(piece) and (piece.latin or kind not in ("entry", "idiom")):
+            for word in piece.words:
+                if word in PRONOUNS:
+                    self.subject("feminine" if word in ("she", "her", "她") else "masculine", piece, pronoun=True)
+                    break
         handler = getattr(self, "on_" + kind, None)
         if handler is None:
             return i + 1
@@ -215,6 +222,8 @@ class Reader(Choices, Nouns):
         if self.neg is not None and not self.neg_count:
             self.neg_colored = True
         follows = self.chosen[i + 1][0] if i + 1 < len(body) else ""
+        if follows in ("left", "right") and body[i + 1].words[0] == "on":
+            return
         if follows == "and" and not self.color_follows(i + 1):
             follows = ""
         if follows == "fill" and body[i + 1].words == ("一",) and self.color_follows(i + 1):
@@ -276,7 +285,7 @@ class Reader(Choices, Nouns):
         self.book.put("skin.color", lexicon().tones[meaning.value], piece.start, piece.end)
 
     def on_pattern(self, piece: Piece, meaning: Meaning, body, i) -> None:
-        if self.describe(piece):
+        if self.describe(piece) or meaning.value.id == "print" and self.patterns and self.patterns[-1][1].end == piece.start:
             return
         if self.colors and self.printed(piece, body, i) and self.last is not None and is_garment(self.last.path):
             self.book.put(
@@ -585,10 +594,11 @@ class Reader(Choices, Nouns):
             if color_path(beside.path) and beside.path.split(".")[0] in WORN:
                 self.book.extra(f"{found.tag} {beside.tag}", piece.start, body[i + 1].end)
                 return
-        if found.path == "species" and "presentation" not in self.book.person.fields:
-            for signs, value in ((("girl", "娘", "女"), "feminine"), (("boy",), "masculine")):
-                if any(sign in word for sign in signs for word in piece.words):
-                    self.book.put("presentation", value, piece.start, piece.end)
+        if found.path in ("species", "role") and self.neg is None and "presentation" not in self.book.person.fields:
+            who = _GENDERED.search("".join(piece.words))
+            if who:
+                self.book.person.fields["presentation"] = "feminine" if who.group() in _FEMININE else "masculine"
+                self.book.person.implied.add("presentation")
         noun = Noun(found.path, piece.start, piece.end, entry=found, words=piece.words)
         noun.accent = found.path == "hair.coloring" and found.id in ("streaked", "inner")
         self.push(noun, body, i)

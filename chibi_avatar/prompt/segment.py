@@ -97,27 +97,22 @@ def _common() -> frozenset[str]:
 
 
 @lru_cache(maxsize=2048)
-def repair(word: str) -> str:
-    """The known word one edit away from ``word`` ('' when there is none, or when ``word`` is a common word of its own)."""
+def repair(word: str) -> tuple[str, ...]:
+    """The known words one edit away from ``word``, likeliest first (none when ``word`` is a common word of its own)."""
     if not 3 <= len(word) <= 20 or not word.isascii() or not word.isalpha() or word in _common():
-        return ""
+        return ()
     if len(word) == 3 and set(word) & set("aeiouy"):
-        return ""
+        return ()
     stem = word[:-1] if word.endswith("s") and len(word) > 4 else ""
-    if stem and stem in _common():
-        return ""
     vocabulary = lexicon().vocabulary
-    if word in vocabulary:
-        return ""
-    best: tuple[int, int, int, str] | None = None
+    if stem and stem in _common() or word in vocabulary:
+        return ()
+    found = []
     for candidate in _by_first().get(word[0], ()):
         kind = _distance_one(word, candidate)
         if kind:
-            same_end = int(candidate[-1] == word[-1])
-            score = (kind, vocabulary[candidate], same_end, candidate)
-            if best is None or score[:3] > best[:3]:
-                best = score
-    return best[3] if best else ""
+            found.append((kind, vocabulary[candidate], int(candidate[-1] == word[-1]), candidate))
+    return tuple(candidate for *_, candidate in sorted(found, reverse=True))
 
 
 def segment(tokens: list[Token]) -> tuple[list[Piece], list[Correction]]:
@@ -131,8 +126,10 @@ def segment(tokens: list[Token]) -> tuple[list[Piece], list[Correction]]:
     for length, meanings in path:
         token = tokens[i]
         if not meanings and token.latin:
-            fixed = repair(token.text)
-            if fixed:
+            candidates = repair(token.text)
+            if candidates:
+                beside = tokens[i + 1].text if i + 1 < len(tokens) else ""
+                fixed = next((word for word in candidates if beside in lex.trie.get(word, ())), candidates[0])
                 repaired[i] = Token(fixed, token.start, token.end)
                 corrections.append(Correction(token.start, token.end, token.text, fixed))
         i += length
