@@ -20,7 +20,7 @@ def simile(body: list[Piece]) -> set[int]:
     for i, piece in enumerate(body):
         if "".join(piece.words) in _LIKE:
             end = next((k for k in range(i + 1, min(len(body), i + 8)) if "".join(body[k].words) in _ALIKE), i)
-            found.update(range(i + 1, end))
+            found.update(k for k in range(i + 1, end) if not body[k].meaning("color"))
         elif piece.words == ("as",) and i >= 2 and body[i - 2].words == ("as",):
             found.update(range(i + 1, min(len(body), i + 3)))
     return found
@@ -55,6 +55,8 @@ class Choices:
         for first in ("banned", "idiom"):
             if first in kinds:
                 return first, piece.meaning(first)
+        if piece.words == ("tan",) and len(body) == 1:
+            return "tone", Meaning("tone", "tan")
         if len(kinds) == 1 and len(piece.meanings) == 1:
             return piece.meanings[0].kind, piece.meanings[0]
         following = self.next_content(body, i)
@@ -66,6 +68,10 @@ class Choices:
                 return "entry", named
             if not (named and named.value.path in ("pose.name", "species") and piece.words[0] not in ("hello",)):
                 return "fill", piece.meaning("fill")
+        if "color" in kinds and "pattern" in kinds and noun_next and not following.meaning("head"):
+            worn = following.meaning("entry")
+            if worn and is_garment(worn.value.path):
+                return "pattern", piece.meaning("pattern")
         if "color" in kinds:
             held = previous is not None and previous.meaning("hold") is not None
             if (

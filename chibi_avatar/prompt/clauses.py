@@ -49,12 +49,22 @@ def _split(body: list[Piece]) -> list[list[Piece]]:
         else:
             chunks[-1].append(piece)
     parts = [chunks[0]]
-    for chunk in chunks[1:]:
-        if not decoration(chunk[0]) and not decoration(parts[-1][-1]) and _joins(parts[-1], chunk):
+    for k, chunk in enumerate(chunks[1:], 1):
+        plain = not decoration(chunk[0]) and not decoration(parts[-1][-1])
+        if plain and _joins(parts[-1], chunk) and not _looks_ahead(chunk, chunks[k + 1 : k + 3]):
             parts[-1] = parts[-1] + chunk
         else:
             parts.append(chunk)
     return parts
+
+
+def _looks_ahead(chunk: list[Piece], rest: list[list[Piece]]) -> bool:
+    """``🎀 粉色 👗``: a colour between two bare nouns is the second one's, unless that has its own after it."""
+    if not rest or not all(_kinds(piece) & {"color", "shade"} for piece in chunk):
+        return False
+    if len(rest[0]) != 1 or not is_noun(rest[0][0]):
+        return False
+    return len(rest) < 2 or not all(_kinds(piece) & {"color", "shade"} for piece in rest[1])
 
 
 def decoration(piece: Piece) -> bool:
@@ -117,15 +127,44 @@ def _by_person(body: list[Piece]) -> list[list[Piece]]:
 def _starts_person(body: list[Piece], i: int) -> bool:
     piece, following = body[i], body[i + 1] if i + 1 < len(body) else None
     kinds = _kinds(piece)
-    if kinds & {"one", "second"} or piece.words == ("一", "个") and following is not None and not person(following):
+    if kinds & {"one", "second"} or marker(piece) and following is not None and not person(following):
         return True
     if "other" in kinds and not any("eyes" in str(m.value) for p in body for m in p.meanings if m.kind == "head"):
         return True
     if person(piece):
         return "and" in _kinds(body[i - 1]) or bool(
             following is not None and _kinds(following) & {"wear", "copula", "hold", "in"}
-        ) and not any(_kinds(p) & {"one", "second"} or p.words == ("一", "个") for p in body[:i])
+        ) and not any(_kinds(p) & {"one", "second"} or marker(p) for p in body[:i])
     return False
+
+
+def marker(piece: Piece) -> bool:
+    """``一个``, ``一只``: may begin what is said about one of several people."""
+    return len(piece.words) == 2 and piece.words[0] == "一" and piece.words[1] in "个只位名"
+
+
+def with_me(pieces: list[Piece]) -> bool:
+    """``我和男朋友``: one of two people is the speaker."""
+    return any(
+        "".join(piece.words) in FIRST_PERSON and k + 2 < len(pieces) and "and" in _kinds(pieces[k + 1])
+        and (person(pieces[k + 2]) or k + 3 < len(pieces) and "fill" in _kinds(pieces[k + 2]) and person(pieces[k + 3]))
+        for k, piece in enumerate(pieces)
+    )  # fmt: skip
+
+
+def _counted(pieces: list[Piece]) -> int:
+    """``两只小猫娘``, ``two cute boys``: a number, then a person, with only modifiers between."""
+    for k, piece in enumerate(pieces):
+        number = _NUMBERS.get(piece.words[0])
+        if number is None or is_noun(piece):
+            continue
+        for after in pieces[k + 1 : k + 5]:
+            found = after.meaning("entry")
+            if person(after) or found is not None and found.value.path in ("presentation", "role", "species"):
+                return number
+            if not _kinds(after) & {"adj", "fill", "color", "shade", "chibi", "very"} or after.brk:
+                break
+    return 1
 
 
 def person(piece: Piece) -> str:
@@ -150,8 +189,9 @@ def how_many(pieces: list[Piece]) -> int:
                 most = max(most, int(meaning.value))
         if person(piece) and not _owner(pieces, k):
             named.append((k, person(piece)))
-    if most > 1:
-        return most
+    most = max(most, _counted(pieces))
+    if most > 1 or with_me(pieces):
+        return max(most, 2)
     starts: set[str] = set()
     for k, who in named:
         before = _before(pieces, k)
@@ -191,4 +231,6 @@ def _owner(pieces: list[Piece], k: int) -> bool:
     return is_noun(following) and piece.latin and following.latin or (not following.meanings and following.start == piece.end)
 
 
+FIRST_PERSON = frozenset(("我", "me", "i", "myself"))
+_NUMBERS = {"two": 2, "2": 2, "两": 2, "俩": 2, "三": 3, "three": 3, "3": 3}
 PRONOUNS = frozenset(("she", "her", "he", "him", "his", "她", "他"))

@@ -10,7 +10,7 @@ from .lexicon import WORN, ColorWord, Entry, family_of, lexicon
 
 GENERIC = frozenset(
     ("hat", "glasses", "shoes", "ears", "tail", "wings", "horns", "bag", "hair_ornament", "animal_ears", "dress", "skirt", "pants",
-     "jacket", "earrings", "uniform", "casual", "necklace", "bow", "full", "happy", "smile", "shirt", "beard", "mask", "school_uniform", "updo", "window", "outdoors", "indoors", "sky"),
+     "jacket", "earrings", "uniform", "casual", "necklace", "bow", "full", "happy", "smile", "shirt", "beard", "mask", "school_uniform", "updo", "bench", "window", "outdoors", "indoors", "sky"),
 )  # fmt: skip
 
 
@@ -46,6 +46,7 @@ class Parse:
     spans: list[Span] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     subjects: int = 1
+    with_me: bool = False
 
     def unknown(self) -> list[Span]:
         """Spans no rule understood."""

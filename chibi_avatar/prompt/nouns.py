@@ -179,6 +179,17 @@ class Nouns:
             return placed(found, self.place) or found
         return found
 
+    def compose_after(self, noun: Noun, body: list[Piece]) -> None:
+        """``麻花辫两条``: an adjective that follows."""
+        named = next((piece for piece in body if piece.start == noun.start), None)
+        fields = self.book.person.fields
+        if named is None or fields.get(noun.path) != noun.entry.value:
+            return
+        found = self.compose(noun.entry, named)
+        if found is not noun.entry and found.path == noun.path:
+            fields[found.path] = found.value
+            noun.entry = found
+
     def move(self, noun: Noun, place: str) -> None:
         """``a bow on her collar``: the place comes after the thing."""
         target = placed(noun.entry, place) if noun.entry is not None else None
@@ -220,7 +231,7 @@ class Nouns:
             return self.named[word]
         shown = [person.fields.get("presentation") for person in self.parse.people]
         fresh = [k for k, seen in enumerate(shown) if seen == value and (pronoun or k not in self.named.values())]
-        unnamed = [k for k in range(self.parse.subjects) if k >= len(shown) or shown[k] is None]
+        unnamed = [k for k in range(int(self.parse.with_me), self.parse.subjects) if k >= len(shown) or shown[k] is None]
         same = [k for k, seen in enumerate(shown) if seen == value]
         index = next(iter((*fresh, *unnamed, *same)), self.book.who)
         if not pronoun:
@@ -459,6 +470,8 @@ class Nouns:
             if len(self.sides) == 2 or self.hetero or self.eyes_near():
                 self.settle_sides(region)
         self.close_colors()
+        if self.adjectives and self.neg is None and self.nouns and self.nouns[-1].entry is not None and not self.nouns[-1].negated:
+            self.compose_after(self.nouns[-1], body)
         if self.adjectives and self.neg is None:
             target = next((n for n in reversed(self.nouns) if n.path.startswith(("hair", "eyes"))), None)
             if target is None and not self.nouns:

@@ -10,7 +10,7 @@ import re
 
 from ..character import FIELDS
 from .choices import Choices
-from .clauses import PRONOUNS, clauses, how_many, person
+from .clauses import FIRST_PERSON, PRONOUNS, clauses, how_many, marker, person, with_me
 from .datafiles import load
 from .facts import Notebook, Noun, Parse, Span, color_path, is_garment, literal
 from .lexicon import WORN, ColorWord, Entry, Meaning, lexicon, shaded
@@ -78,7 +78,7 @@ class Reader(Choices, Nouns):
     def read_clause(self, body: list[Piece], after: list[tuple[list[Piece], str]]) -> None:
         self.reset_clause()
         self.chosen = self.resolve(body)
-        if self.parse.subjects > 1 and len(body) > 1 and body[0].words == ("一", "个") and not person(body[1]):
+        if self.parse.subjects > 1 and len(body) > 1 and marker(body[0]) and not person(body[1]):
             self.next_person()
         self.back = self.backward(body)
         if self.negative_list and self.bare_list(body):
@@ -147,6 +147,8 @@ class Reader(Choices, Nouns):
         grammar = load("grammar")
         if word in grammar["parts"]:
             self.part = piece
+        if word in FIRST_PERSON and self.parse.subjects > 1 and self.parse.with_me and i == 0:
+            self.turn_to(0)
         if word in grammar["ears"] and self.neg is not None:
             self.push(Noun("animal_ears.kind", piece.start, piece.end, entry=lexicon().entries["animal_ears.kind"]["animal_ears"]))
 
@@ -286,6 +288,13 @@ class Reader(Choices, Nouns):
 
     def on_pattern(self, piece: Piece, meaning: Meaning, body, i) -> None:
         if self.describe(piece) or meaning.value.id == "print" and self.patterns and self.patterns[-1][1].end == piece.start:
+            return
+        after = body[i + 1] if i + 1 < len(body) else None
+        if after is not None and "".join(after.words) in load("grammar")["sleeves"] and not after.meaning("entry"):
+            self.book.extra(f"{meaning.value.tag} {' '.join(after.words)}", piece.start, after.end)
+            return
+        if self.holding and self.next_content(body, i) is None:
+            self.book.extra(piece.words[0] if piece.latin else meaning.value.tag, piece.start, piece.end)
             return
         if self.colors and self.printed(piece, body, i) and self.last is not None and is_garment(self.last.path):
             self.book.put(
@@ -455,6 +464,9 @@ class Reader(Choices, Nouns):
         self.linked = False
 
     def on_neg(self, piece: Piece, meaning, body, i) -> None:
+        if piece.words[-1] == "except" and any(kind in ("copula", "color") for kind, _ in self.chosen[i + 1 :]):
+            self.close_colors()
+            return
         self.close_colors()
         if i == len(body) - 1 or not any(
             kind not in ("fill", "very", "adj", "slight") for kind, _ in self.chosen[i + 1 :]
@@ -471,6 +483,8 @@ class Reader(Choices, Nouns):
         return any(kind == "adj" for kind, _ in self.chosen[i + 1 :])
 
     def on_postneg(self, piece: Piece, meaning, body, i) -> None:
+        if piece.words == ("off",) and i + 1 < len(body):
+            return
         self.close_colors()
         self.withdraw_named(piece, body)
 
@@ -576,6 +590,15 @@ class Reader(Choices, Nouns):
             and self.nouns[-1].end >= piece.start - 1
         ):
             return
+        beside = self.chosen[i + 1][1].value if i + 1 < len(body) and self.chosen[i + 1][0] == "entry" else None
+        if found.path == "pose.name" and beside is not None and beside.path == "held.kind":
+            return
+        if (
+            found.path == "scene.background" and beside is not None and self.neg is None
+            and beside.path in ("species", "role")
+        ):  # fmt: skip
+            self.book.extra(f"{found.tag} {beside.tag or beside.id}", piece.start, body[i + 1].end)
+            return
         if found.path == "held.kind" and i + 1 < len(body) and self.chosen[i + 1][0] == "theme":
             self.book.extra(f"{found.tag} theme", piece.start, piece.end)
             self.patterns = []
@@ -633,6 +656,7 @@ def parse(text: str) -> Parse:
     for item in corrections:
         result.notes.append(f"'{item.found}' at position {item.start} is read as '{item.read_as}'")
     result.subjects = how_many(pieces)
+    result.with_me = result.subjects > 1 and with_me(pieces)
     plain = [r for r in found if r.inner.strip()]
     for region in plain:
         result.notes.append(f"emphasis {region.weight:g} at {region.start}-{region.end}")
