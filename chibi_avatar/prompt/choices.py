@@ -99,6 +99,9 @@ class Choices:
         if "adj" in kinds and kinds & {"entry", "tone", "shade", "very", "slight", "fill", "number"}:
             if noun_next or "entry" not in kinds:
                 return "adj", piece.meaning("adj")
+            beside = following.meaning("entry") if following is not None else None
+            if beside is not None and beside.value.path == "face.beard":
+                return "fill", None
         if "shade" in kinds:
             if following is not None and following.meaning("color"):
                 return "shade", piece.meaning("shade")
@@ -140,9 +143,10 @@ class Choices:
         named = after is not None and any(m.kind == "pattern" and m.value.id == "print" for m in after.meanings)
         written = before is not None and "".join(before.words) in grammar["printed"]
         on_it = after is not None and " ".join(after.words) in grammar["on_it"] and any(
-            m.kind == "entry" and is_garment(m.value.path) for p in body[:i] for m in p.meanings
+            p.meaning("entry") is not None for p in body[:i]
         )
-        if not (named or written or on_it):
+        many = thing.value.id in lex.prints and Choices.printed(piece, body, i) and not piece.meaning("pattern")
+        if not (named or written or on_it or many):
             return None
         return Meaning("pattern", lex.prints.get(thing.value.id, lex.patterns["print"]))
 
@@ -160,6 +164,8 @@ class Choices:
             kinds = {m.kind for m in piece.meanings}
             if kinds & {"head", "heads"}:
                 return piece
+            if piece.words in (("colored",), ("coloured",)):
+                continue
             if kinds & {"neg", "wear", "hold", "contrast", "copula", "place"}:
                 return None
             if "entry" in kinds and not kinds & {"color", "pattern", "adj", "fill"}:

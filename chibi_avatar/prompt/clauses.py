@@ -51,11 +51,19 @@ def _split(body: list[Piece]) -> list[list[Piece]]:
     parts = [chunks[0]]
     for k, chunk in enumerate(chunks[1:], 1):
         plain = not decoration(chunk[0]) and not decoration(parts[-1][-1])
-        if plain and _joins(parts[-1], chunk) and not _looks_ahead(chunk, chunks[k + 1 : k + 3]):
+        if plain and _joins(parts[-1], chunk) and (_needs_color(parts[-1]) or not _looks_ahead(chunk, chunks[k + 1 : k + 3])):
             parts[-1] = parts[-1] + chunk
         else:
             parts.append(chunk)
     return parts
+
+
+def _needs_color(body: list[Piece]) -> bool:
+    """Hair and eyes take a colour sooner than a thing does."""
+    noun = next(piece for piece in reversed(body) if is_noun(piece)) if any(is_noun(piece) for piece in body) else None
+    return noun is not None and any(
+        m.kind == "head" or m.kind == "entry" and m.value.path.startswith(("hair.", "eyes.")) for m in noun.meanings
+    )
 
 
 def _looks_ahead(chunk: list[Piece], rest: list[list[Piece]]) -> bool:
@@ -127,6 +135,10 @@ def _by_person(body: list[Piece]) -> list[list[Piece]]:
 def _starts_person(body: list[Piece], i: int) -> bool:
     piece, following = body[i], body[i + 1] if i + 1 < len(body) else None
     kinds = _kinds(piece)
+    if kinds & {"and", "hold"} and not piece.latin and any(person(p) for p in body[:i]):
+        later = next((k for k in range(i + 1, len(body)) if person(body[k])), None)
+        if later is not None and later > i + 1 and body[later - 1].words == ("的",):
+            return True
     if kinds & {"one", "second"} or marker(piece) and following is not None and not person(following):
         return True
     if "other" in kinds and not any("eyes" in str(m.value) for p in body for m in p.meanings if m.kind == "head"):
@@ -144,12 +156,15 @@ def marker(piece: Piece) -> bool:
 
 
 def with_me(pieces: list[Piece]) -> bool:
-    """``我和男朋友``: one of two people is the speaker."""
-    return any(
-        "".join(piece.words) in FIRST_PERSON and k + 2 < len(pieces) and "and" in _kinds(pieces[k + 1])
-        and (person(pieces[k + 2]) or k + 3 < len(pieces) and "fill" in _kinds(pieces[k + 2]) and person(pieces[k + 3]))
-        for k, piece in enumerate(pieces)
-    )  # fmt: skip
+    """``我和男朋友``, ``me (glasses) and my girlfriend``: one of two people is the speaker."""
+    me = next((k for k, piece in enumerate(pieces) if "".join(piece.words) in FIRST_PERSON), None)
+    if me is None or me and not pieces[me - 1].brk and me > 1:
+        return False
+    for k in range(me + 1, len(pieces)):
+        after = next((piece for piece in pieces[k + 1 : k + 3] if person(piece)), None)
+        if "and" in _kinds(pieces[k]) and after is not None and (pieces[k + 1] is after or "fill" in _kinds(pieces[k + 1])):
+            return True
+    return False
 
 
 def _counted(pieces: list[Piece]) -> int:

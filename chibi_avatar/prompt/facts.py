@@ -10,7 +10,7 @@ from .lexicon import WORN, ColorWord, Entry, family_of, lexicon
 
 GENERIC = frozenset(
     ("hat", "glasses", "shoes", "ears", "tail", "wings", "horns", "bag", "hair_ornament", "animal_ears", "dress", "skirt", "pants",
-     "jacket", "earrings", "uniform", "casual", "necklace", "bow", "full", "happy", "smile", "shirt", "beard", "mask", "school_uniform", "updo", "bench", "window", "outdoors", "indoors", "sky"),
+     "jacket", "earrings", "uniform", "casual", "necklace", "bow", "full", "happy", "smile", "shirt", "beard", "mask", "school_uniform", "updo", "bench", "top", "window", "outdoors", "indoors", "sky"),
 )  # fmt: skip
 
 
@@ -94,6 +94,7 @@ class Noun:
     accent: bool = False
     color_refused: bool = False
     words: tuple[str, ...] = ()
+    kept: bool = False
 
 
 class Notebook:

@@ -75,6 +75,8 @@ class Nouns:
         self.marked = False
         self.place = ""
         self.part: Piece | None = None
+        self.apart = False
+        self.negwords: list[tuple[str, Piece]] = []
 
     def attach(self, noun: Noun) -> None:
         """Pending colours go to ``noun``."""
@@ -112,10 +114,27 @@ class Nouns:
         noun.negated = True
         self.refuse_entry(noun.entry, noun.start, piece.end)
 
+    def drop(self, noun: Noun, body: list[Piece], i: int) -> None:
+        """``把领带换成蝴蝶结``: what is replaced by another thing goes without a word."""
+        follow = self.next_content(body, i)
+        target = follow.meaning("entry") if follow is not None else None
+        fields = self.book.person.fields
+        if noun.entry is None or noun.colored or target is None or not is_garment(noun.path) or fields.get(noun.path) != noun.entry.value:
+            return
+        del fields[noun.path]
+        self.nouns.remove(noun)
+        self.last = None
+
     def withdraw_named(self, piece: Piece, body: list[Piece]) -> None:
         """The noun right before ``piece`` is refused, and those joined to it (``眼镜、帽子都不要``); not what is worn or coloured before them."""
         taken: Noun | None = None
+        for word, named in self.negwords:
+            self.book.negative(word, named.start, piece.end)
+        if self.negwords:
+            return
         for noun in reversed(self.nouns):
+            if noun.kept:
+                return
             if taken is not None:
                 between = [p for p in body if noun.end <= p.start < taken.start]
                 apart = any(not {m.kind for m in p.meanings} & {"and", "or", "fill", "contrast"} for p in between)
@@ -136,6 +155,10 @@ class Nouns:
     def head_outfit(self, piece: Piece) -> None:
         noun = Noun("outfit.color", piece.start, piece.end, bare=True)
         if self.neg is not None:
+            if self.colors:
+                self.book.negative(f"{self.colors[0].name} clothes", *self.color_span)
+                self.neg_count += 1
+                self.colors, self.last = [], noun
             return
         if "outfit.color" in self.book.person.fields:
             return
@@ -183,7 +206,7 @@ class Nouns:
         """``麻花辫两条``: an adjective that follows."""
         named = next((piece for piece in body if piece.start == noun.start), None)
         fields = self.book.person.fields
-        if named is None or fields.get(noun.path) != noun.entry.value:
+        if named is None or named.latin or fields.get(noun.path) != noun.entry.value:
             return
         found = self.compose(noun.entry, named)
         if found is not noun.entry and found.path == noun.path:
@@ -270,6 +293,7 @@ class Nouns:
         )
         if not negated and self.neg is not None and self.neg_count:
             self.neg = None
+        noun.kept = self.apart
         noun.negated = negated
         if negated:
             self.refuse(noun)
@@ -322,6 +346,7 @@ class Nouns:
             if entry.path == "face.beard" and self.colors and entry.id != "none":
                 self.book.extra(f"{self.colors[0].name} {entry.tag}", noun.start, noun.end)
                 self.colors = []
+            self.yield_to(noun)
             if self.book.put(entry.path, entry.value, noun.start, noun.end):
                 self.book.also(entry, noun.start, noun.end)
                 if weight != 1.0:
@@ -351,6 +376,16 @@ class Nouns:
         self.take_adjectives(noun)
         self.flush_patterns(noun)
         self.intensity = 1.0
+
+    def yield_to(self, noun: Noun) -> None:
+        """``圆框墨镜``: of two words for one thing side by side the last one is the thing."""
+        first = self.nouns[-1] if self.nouns else None
+        if (
+            first is not None and first.path == noun.path and first.end == noun.start and not first.negated and first.entry is not None
+            and noun.path.split(".")[0] in WORN and self.book.person.fields.get(noun.path) == first.entry.value
+        ):  # fmt: skip
+            del self.book.person.fields[noun.path]
+            self.book.extra(first.entry.tag, first.start, noun.end)
 
     def weight(self, noun: Noun) -> float:
         for start, end, weight, _ in self.weight_at:
@@ -463,6 +498,11 @@ class Nouns:
                 self.book.put(noun.path, noun.entry.value, noun.start, noun.end)
 
     def end_clause(self, body: list[Piece]) -> None:
+        if self.sides:
+            self.sides = {**self.open_side, **self.sides}
+            self.open_side = {}
+            if len(self.sides) == 1 and self.last is not None and self.last.path.startswith("hair"):
+                self.open_side = self.sides
         if self.sides:
             region = (
                 "hair" if self.last is not None and self.last.path.startswith("hair") and not self.hetero else "eyes"

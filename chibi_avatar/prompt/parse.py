@@ -55,6 +55,7 @@ class Reader(Choices, Nouns):
         self.markers = 0
         self.marked = False
         self.named: dict[str, int] = {}
+        self.open_side: dict[str, tuple[ColorWord, Piece]] = {}
         self.reset_clause()
 
     # -- walking ---------------------------------------------------------------------------------------------------
@@ -80,6 +81,10 @@ class Reader(Choices, Nouns):
         self.chosen = self.resolve(body)
         if self.parse.subjects > 1 and len(body) > 1 and marker(body[0]) and not person(body[1]):
             self.next_person()
+        elif self.parse.subjects > 1 and not body[0].latin:
+            named = [k for k, piece in enumerate(body) if person(piece) and "".join(piece.words) not in PRONOUNS]
+            if len(named) == 1 and named[0] > 1 and body[named[0] - 1].words == ("的",):
+                self.book.who = self.person_of(person(body[named[0]]), "".join(body[named[0]].words), False)
         self.back = self.backward(body)
         if self.negative_list and self.bare_list(body):
             self.neg = body[0]
@@ -217,6 +222,10 @@ class Reader(Choices, Nouns):
             and not self.linked and self.copula is None and not self.half and body[i - 1].words != ("一",)
         ):  # fmt: skip
             self.give_back()
+        fields = self.book.person.fields
+        if self.half and not self.colors and fields.get("hair.coloring") == "two_tone" and "hair.color2" not in fields and self.nouns:
+            self.book.put("hair.color2", word.color(), piece.start, piece.end)
+            return
         if not self.colors:
             self.color_span = (piece.start, piece.end)
         self.colors.append(word)
@@ -244,6 +253,8 @@ class Reader(Choices, Nouns):
             return
         if self.copula is not None and follows not in ("color", "shade", "and"):
             joined = follows in ("entry", "head", "pattern") and self.copula.path.startswith(("outfit", "hair"))
+            if follows == "entry":
+                joined = joined or self.chosen[i + 1][1].value.path == self.copula.path
             if not joined or self.copula.path == "outfit.color" and follows != "entry":
                 self.attach(self.copula)
             self.copula = None
@@ -292,6 +303,10 @@ class Reader(Choices, Nouns):
         after = body[i + 1] if i + 1 < len(body) else None
         if after is not None and "".join(after.words) in load("grammar")["sleeves"] and not after.meaning("entry"):
             self.book.extra(f"{meaning.value.tag} {' '.join(after.words)}", piece.start, after.end)
+            return
+        if self.neg is not None and self.next_content(body, i) is None:
+            self.book.negative(meaning.value.tag, piece.start, piece.end)
+            self.neg_count += 1
             return
         if self.holding and self.next_content(body, i) is None:
             self.book.extra(piece.words[0] if piece.latin else meaning.value.tag, piece.start, piece.end)
@@ -417,7 +432,15 @@ class Reader(Choices, Nouns):
     def on_bare(self, piece: Piece, meaning, body, i) -> None:
         self.book.negative(meaning.value, piece.start, piece.end)
 
+    def on_apart(self, piece: Piece, meaning, body, i) -> None:
+        self.apart = True
+
+    def on_apart_end(self, piece: Piece, meaning, body, i) -> None:
+        self.apart = False
+
     def on_negword(self, piece: Piece, meaning: Meaning, body, i) -> None:
+        if self.neg is None:
+            self.negwords.append((meaning.value, piece))
         if self.neg is not None:
             self.book.negative(meaning.value, piece.start, piece.end)
             self.neg_count += 1
@@ -432,6 +455,8 @@ class Reader(Choices, Nouns):
     on_or = on_and
 
     def on_copula(self, piece: Piece, meaning, body, i) -> None:
+        if piece.words[-1] == "成" and self.nouns and self.neg is None and self.next_content(body, i) is not None:
+            self.drop(self.nouns[-1], body, i)
         self.end_negation()
         if self.side:
             return
@@ -461,17 +486,19 @@ class Reader(Choices, Nouns):
         if self.neg is not None and (self.neg_count or self.colors):
             self.close_colors()
             self.end_negation()
+        elif piece.words[0] in ("except", "apart", "aside", "other"):
+            self.close_colors()
         self.linked = False
 
     def on_neg(self, piece: Piece, meaning, body, i) -> None:
-        if piece.words[-1] == "except" and any(kind in ("copula", "color") for kind, _ in self.chosen[i + 1 :]):
-            self.close_colors()
-            return
         self.close_colors()
         if i == len(body) - 1 or not any(
             kind not in ("fill", "very", "adj", "slight") for kind, _ in self.chosen[i + 1 :]
         ):
-            if self.nouns and not self.chosen_adj(i):
+            if self.nouns and self.nouns[-1].path == "hair.color" and any(set("扎绑盘") & set(p.words) for p in body[i + 1 :]):
+                self.refuse_entry(lexicon().entries["hair.style"]["ponytail"], piece.start, body[-1].end)
+                return
+            if (self.nouns or self.negwords) and not self.chosen_adj(i):
                 self.withdraw_named(piece, body)
                 return
         self.neg = piece
@@ -507,6 +534,8 @@ class Reader(Choices, Nouns):
             self.neg_count += 1
             self.neg_linked = False
             return
+        if self.adjectives and any(path.startswith("hair.") for path in sets):
+            self.take_adjectives(Noun("hair.color", piece.start, piece.end))
         for path, value in sets.items():
             if path == "presentation":
                 self.subject(value, piece, pronoun=False)
@@ -593,13 +622,20 @@ class Reader(Choices, Nouns):
         beside = self.chosen[i + 1][1].value if i + 1 < len(body) and self.chosen[i + 1][0] == "entry" else None
         if found.path == "pose.name" and beside is not None and beside.path == "held.kind":
             return
+        if found.path == "outfit.kind" and piece.words[-1] == "风" and beside is not None and is_garment(beside.path):
+            self.book.extra(found.tag or found.id.replace("_", " "), piece.start, piece.end)
+            return
         if (
             found.path == "scene.background" and beside is not None and self.neg is None
             and beside.path in ("species", "role")
         ):  # fmt: skip
             self.book.extra(f"{found.tag} {beside.tag or beside.id}", piece.start, body[i + 1].end)
             return
-        if found.path == "held.kind" and i + 1 < len(body) and self.chosen[i + 1][0] == "theme":
+        after = body[i + 1] if i + 1 < len(body) else None
+        if found.path == "role" and after is not None and "".join(after.words) in load("grammar")["sleeves"]:
+            self.book.extra(f"{' '.join(piece.words)} {' '.join(after.words)}", piece.start, after.end)
+            return
+        if found.path.split(".")[0] in WORN and i + 1 < len(body) and self.chosen[i + 1][0] == "theme":
             self.book.extra(f"{found.tag} theme", piece.start, piece.end)
             self.patterns = []
             return
@@ -613,6 +649,10 @@ class Reader(Choices, Nouns):
             beside = self.chosen[i + 1][1].value
             if beside.path == "presentation" and body[i + 1].start == piece.end:
                 self.book.extra(found.tag, piece.start, piece.end)
+                return
+            print_of = lexicon().prints.get(found.id)
+            if print_of is not None and is_garment(beside.path):
+                self.patterns.append((print_of, piece))
                 return
             if color_path(beside.path) and beside.path.split(".")[0] in WORN:
                 self.book.extra(f"{found.tag} {beside.tag}", piece.start, body[i + 1].end)

@@ -111,7 +111,7 @@ def repair(word: str) -> tuple[str, ...]:
     for candidate in _by_first().get(word[0], ()):
         kind = _distance_one(word, candidate)
         if kind:
-            found.append((kind, vocabulary[candidate], int(candidate[-1] == word[-1]), candidate))
+            found.append((kind, int(candidate[-1] == word[-1]), vocabulary[candidate], candidate))
     return tuple(candidate for *_, candidate in sorted(found, reverse=True))
 
 

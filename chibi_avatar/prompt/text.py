@@ -33,6 +33,7 @@ _WIDE_PUNCTUATION = {
     "’": "'",
     "‘": "'",
 }
+_JOINED = re.compile("\u200d[\u2600-\u27bf\U0001f000-\U0001faff]")
 _INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff\U0001f3fb-\U0001f3ff]")
 
 
@@ -82,6 +83,7 @@ def _table() -> dict[int, str]:
 
 def normalise(text: str) -> str:
     """Lower case, half width, simplified Chinese, no invisible characters; every character stays at its place."""
+    text = _JOINED.sub(lambda match: " " * len(match.group()), text)
     return _INVISIBLE.sub(" ", text.translate(_table()))
 
 
