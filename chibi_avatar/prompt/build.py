@@ -21,7 +21,7 @@ from .wildcards import Expander
 MAX_INPUT = 100_000
 
 
-@dataclass
+@dataclass(eq=False)
 class Result:
     """What :func:`build` returns. ``people`` holds the Characters of a second and third figure, ``chunks`` the token windows."""
 

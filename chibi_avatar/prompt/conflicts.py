@@ -16,7 +16,7 @@ from .datafiles import load
 MAX_PASSES = 8
 
 
-@dataclass
+@dataclass(eq=False)
 class Resolved:
     """A Character without contradictions, what the prompt must not say, and the story of each fix."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from .datafiles import load
 
@@ -14,8 +14,7 @@ class FamilyError(ValueError):
     """The family is not known. The message lists the known ones."""
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(NamedTuple):
     """How one model family wants its prompt; see ``data/dialects/*.json``."""
 
     id: str

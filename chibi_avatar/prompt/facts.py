@@ -23,7 +23,7 @@ class Span(NamedTuple):
     what: str
 
 
-@dataclass
+@dataclass(eq=False)
 class Person:
     """The fields of one figure, with emphasis."""
 
@@ -33,7 +33,7 @@ class Person:
     implied: set[str] = field(default_factory=set)
 
 
-@dataclass
+@dataclass(eq=False)
 class Parse:
     """Everything a description said."""
 
@@ -79,7 +79,7 @@ def is_garment(path: str) -> bool:
     return (group in WORN or group == "outfit") and f"{group}.pattern" in FIELDS
 
 
-@dataclass
+@dataclass(eq=False)
 class Noun:
     """A thing that was named: an entry, or a region such as the hair. Colours and patterns attach to it."""
 

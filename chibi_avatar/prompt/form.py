@@ -15,7 +15,7 @@ VERSION = 1
 MAX_BYTES = 64 * 1024
 
 
-@dataclass
+@dataclass(eq=False)
 class Form:
     """Hand-made choices. ``locks`` are fields that random variety leaves as they are; ``weights`` their emphasis."""
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ..character import FIELDS, Color
 from .datafiles import DataError, load
-from .text import normalise, tokenise
+from .text import normalise, simplified, tokenise
 
 ENTRY_FILES = ("hair", "eyes_face", "body", "outfits", "garments", "accessories", "scene")
 WORN = (
@@ -24,8 +24,7 @@ WORN = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One value of one field, with the words for it."""
 
     path: str
@@ -52,8 +51,7 @@ class Entry:
         )
 
 
-@dataclass(frozen=True)
-class ColorWord:
+class ColorWord(NamedTuple):
     """A named colour; ``family`` is the plain colour it is a kind of."""
 
     id: str
@@ -74,8 +72,7 @@ class ColorWord:
         return Color(self.hex, self.name)
 
 
-@dataclass(frozen=True)
-class Pattern:
+class Pattern(NamedTuple):
     """A pattern or material of a garment."""
 
     id: str
@@ -92,7 +89,7 @@ class Meaning(NamedTuple):
     value: Any
 
 
-@dataclass
+@dataclass(eq=False)
 class Lexicon:
     """All words, and the trie over their tokens (a nested dict; the key ``""`` holds the meanings that end there)."""
 
@@ -133,7 +130,16 @@ def _plural(words: tuple[str, ...]) -> tuple[str, ...] | None:
     return (*words[:-1], last + "s")
 
 
+_LATIN = re.compile("[a-z]+(?: [a-z]+)*")
+_HAN = re.compile("[\u3400-\u9fff]+")
+
+
 def _tokens(surface: str) -> tuple[str, ...]:
+    """What :func:`.text.tokenise` makes of a surface; most of them need no scanner."""
+    if _LATIN.fullmatch(surface):
+        return tuple(surface.split())
+    if _HAN.fullmatch(surface):
+        return tuple(surface.translate(simplified()))
     return tuple(token.text for token in tokenise(normalise(surface)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from .datafiles import load
 from .lexicon import Lexicon, Meaning, lexicon
@@ -14,7 +15,7 @@ _UNKNOWN_COST = 3.0
 _SOFT = frozenset(("fill", "minor"))
 
 
-@dataclass
+@dataclass(eq=False)
 class Piece:
     """A run of tokens with its meanings; no meanings: unknown; ``brk`` marks punctuation that ends a clause."""
 
@@ -30,8 +31,7 @@ class Piece:
         return next((m for m in self.meanings if m.kind == kind), None)
 
 
-@dataclass(frozen=True)
-class Correction:
+class Correction(NamedTuple):
     """A typo read as a known word."""
 
     start: int

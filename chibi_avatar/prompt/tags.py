@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..character import FIELDS, Character, Color
 from .lexicon import WORN, entry, lexicon
@@ -14,8 +14,7 @@ _CLOTHES = ("outfit", "dress", "top", "bottom", "outer", "neck", "legwear", "sho
 _COUNT = {"feminine": "1girl", "masculine": "1boy", "androgynous": "1other"}
 
 
-@dataclass(frozen=True)
-class Tag:
+class Tag(NamedTuple):
     """One tag, the group it is ordered by, the field it says, and its weight."""
 
     text: str

@@ -64,7 +64,8 @@ class Special(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _table() -> dict[int, str]:
+def simplified() -> dict[int, str]:
+    """The table for :meth:`str.translate`: half width, lower case, simplified Chinese."""
     table: dict[int, str] = {}
     for code in range(0xFF01, 0xFF5F):
         table[code] = chr(code - 0xFEE0)
@@ -84,7 +85,7 @@ def _table() -> dict[int, str]:
 def normalise(text: str) -> str:
     """Lower case, half width, simplified Chinese, no invisible characters; every character stays at its place."""
     text = _JOINED.sub(lambda match: " " * len(match.group()), text)
-    return _INVISIBLE.sub(" ", text.translate(_table()))
+    return _INVISIBLE.sub(" ", text.translate(simplified()))
 
 
 def specials(text: str) -> list[Special]:

@@ -9,7 +9,7 @@ import fnmatch
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .chance import number, pick
 
@@ -21,27 +21,23 @@ _BOUND = re.compile(r"\s*(?:(\d{1,3})|(\d{0,3})-(\d{0,3}))\s*\$\$")
 _WEIGHT = re.compile(r"\s*(\d{1,6}(?:\.\d{1,6})?)::")
 
 
-@dataclass(frozen=True)
-class Literal:
+class Literal(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True)
-class Wild:
+class Wild(NamedTuple):
     name: str
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     options: tuple[tuple[float, Sequence_], ...]
     low: int = 1
     high: int = 1
     joiner: str = ","
 
 
-@dataclass(frozen=True)
-class Sequence_:
-    parts: tuple[Literal | Wild | Variant, ...] = field(default=())
+class Sequence_(NamedTuple):
+    parts: tuple[Literal | Wild | Variant, ...] = ()
 
 
 class TemplateError(ValueError):
