@@ -139,16 +139,25 @@ class Choices:
             return None
         grammar, lex = load("grammar"), lexicon()
         after = body[i + 1] if i + 1 < len(body) else None
-        before = next((p for p in reversed(body[:i]) if not p.meaning("color") and p.words != ("小",) and p.words != ("一", "只")), None)
+        before = next(
+            (
+                p
+                for p in reversed(body[:i])
+                if not p.meaning("color") and p.words != ("小",) and p.words != ("一", "只")
+            ),
+            None,
+        )
         named = after is not None and any(m.kind == "pattern" and m.value.id == "print" for m in after.meanings)
         written = before is not None and "".join(before.words) in grammar["printed"]
-        on_it = after is not None and " ".join(after.words) in grammar["on_it"] and any(
-            p.meaning("entry") is not None for p in body[:i]
+        on_it = (
+            after is not None
+            and " ".join(after.words) in grammar["on_it"]
+            and any(p.meaning("entry") is not None for p in body[:i])
         )
         many = thing.value.id in lex.prints and Choices.printed(piece, body, i) and not piece.meaning("pattern")
         if not (named or written or on_it or many):
             return None
-        return Meaning("pattern", lex.prints.get(thing.value.id, lex.patterns["print"]))
+        return piece.meaning("pattern") or Meaning("pattern", lex.prints.get(thing.value.id, lex.patterns["print"]))
 
     @staticmethod
     def printed(piece: Piece, body: list[Piece], i: int) -> bool:

@@ -51,7 +51,11 @@ def _split(body: list[Piece]) -> list[list[Piece]]:
     parts = [chunks[0]]
     for k, chunk in enumerate(chunks[1:], 1):
         plain = not decoration(chunk[0]) and not decoration(parts[-1][-1])
-        if plain and _joins(parts[-1], chunk) and (_needs_color(parts[-1]) or not _looks_ahead(chunk, chunks[k + 1 : k + 3])):
+        if (
+            plain
+            and _joins(parts[-1], chunk)
+            and (_needs_color(parts[-1]) or not _looks_ahead(chunk, chunks[k + 1 : k + 3]))
+        ):
             parts[-1] = parts[-1] + chunk
         else:
             parts.append(chunk)
@@ -144,9 +148,11 @@ def _starts_person(body: list[Piece], i: int) -> bool:
     if "other" in kinds and not any("eyes" in str(m.value) for p in body for m in p.meanings if m.kind == "head"):
         return True
     if person(piece):
-        return "and" in _kinds(body[i - 1]) or bool(
-            following is not None and _kinds(following) & {"wear", "copula", "hold", "in"}
-        ) and not any(_kinds(p) & {"one", "second"} or marker(p) for p in body[:i])
+        return (
+            "and" in _kinds(body[i - 1])
+            or bool(following is not None and _kinds(following) & {"wear", "copula", "hold", "in"})
+            and not any(_kinds(p) & {"one", "second"} or marker(p) for p in body[:i])
+        )
     return False
 
 
@@ -162,7 +168,11 @@ def with_me(pieces: list[Piece]) -> bool:
         return False
     for k in range(me + 1, len(pieces)):
         after = next((piece for piece in pieces[k + 1 : k + 3] if person(piece)), None)
-        if "and" in _kinds(pieces[k]) and after is not None and (pieces[k + 1] is after or "fill" in _kinds(pieces[k + 1])):
+        if (
+            "and" in _kinds(pieces[k])
+            and after is not None
+            and (pieces[k + 1] is after or "fill" in _kinds(pieces[k + 1]))
+        ):
             return True
     return False
 
@@ -208,23 +218,31 @@ def how_many(pieces: list[Piece]) -> int:
     if most > 1 or with_me(pieces):
         return max(most, 2)
     starts: set[str] = set()
+    kin: set[tuple[str, ...]] = set()
     for k, who in named:
         before = _before(pieces, k)
         if before is None or before.brk:
             starts.add(who)
+            if set("".join(pieces[k].words)) & _KIN and pieces[k].words[-1] not in "子娘":
+                kin.add(tuple(dict.fromkeys(pieces[k].words)))
     for (a, one), (b, two) in zip(named, named[1:], strict=False):
         before = _before(pieces, b)
         joined = before is not None and bool(_kinds(before) & {"and", "or"}) and not _pronoun(pieces[b])
+        modified = (
+            "and" in _kinds(pieces[a + 1]) and pieces[b - 1].words == ("的",) and not any(p.brk for p in pieces[a:b])
+        )
+        if modified and (one != two or pieces[a].words != pieces[b].words):
+            return 2
         near = all(_kinds(p) & {"and", "or", "fill"} for p in pieces[a + 1 : b])
         if joined and (one != two or near and pieces[a].words != pieces[b].words):
             return 2
-    return 2 if len(starts) > 1 else 1
+    return 2 if len(starts) > 1 or len(kin) > 1 else 1
 
 
 def _before(pieces: list[Piece], k: int) -> Piece | None:
     """The piece before ``k``, past fillers and sides."""
     for piece in reversed(pieces[:k]):
-        if not _kinds(piece) & {"fill", "left", "right", "adj"}:
+        if not _kinds(piece) & {"fill", "left", "right", "adj"} and not _pronoun(piece):
             return piece
     return None
 
@@ -243,9 +261,15 @@ def _owner(pieces: list[Piece], k: int) -> bool:
         return False
     if following.words == ("的",) and not person(following) and piece.words != ("的",):
         return True
-    return is_noun(following) and piece.latin and following.latin or (not following.meanings and following.start == piece.end)
+    return (
+        is_noun(following)
+        and piece.latin
+        and following.latin
+        or (not following.meanings and following.start == piece.end)
+    )
 
 
 FIRST_PERSON = frozenset(("我", "me", "i", "myself"))
+_KIN = frozenset("妈爸奶爷姐妹哥弟孙女儿蜜婆公")
 _NUMBERS = {"two": 2, "2": 2, "两": 2, "俩": 2, "三": 3, "three": 3, "3": 3}
 PRONOUNS = frozenset(("she", "her", "he", "him", "his", "她", "他"))

@@ -14,6 +14,9 @@ GENERIC = frozenset(
 )  # fmt: skip
 
 
+_SHARED = ("scene.", "style.", "pose.framing", "pose.view")
+
+
 class Span(NamedTuple):
     """``text[start:end]`` said this: ``kind`` is field, negated, unknown, blocked, corrected or special."""
 
@@ -115,6 +118,11 @@ class Notebook:
 
     def put(self, path: str, value: Any, start: int, end: int, weak: bool = False) -> bool:
         """Set a field. A specific word replaces a generic one; a second different word for one field becomes free text."""
+        if self.who and path.startswith(_SHARED):
+            here, self.who = self.who, 0
+            done = self.put(path, value, start, end, weak)
+            self.who = here
+            return done
         fields = self.person.fields
         old = fields.get(path)
         if path in self.person.implied:
@@ -199,6 +207,8 @@ class Notebook:
             self._eye("right", words[1].color(), start, end)
             return
         done = self.put(path, first, start, end)
+        if path == "scene.color" and "scene.background" not in self.parse.people[0].fields:
+            self.put("scene.background", "simple", start, end)
         second = path.replace(".color", ".color2")
         if len(words) >= 2 and second in FIELDS and done:
             self.put(second, words[1].color(), start, end)

@@ -76,6 +76,7 @@ class Nouns:
         self.place = ""
         self.part: Piece | None = None
         self.apart = False
+        self.clothed_at = -1
         self.negwords: list[tuple[str, Piece]] = []
 
     def attach(self, noun: Noun) -> None:
@@ -85,7 +86,7 @@ class Nouns:
         if noun.negated or self.neg is not None:
             self.refuse_color(noun)
         else:
-            if self.half and noun.path == "hair.color":
+            if self.half and color_path(noun.path) == "hair.color":
                 self.book.put("hair.coloring", "two_tone", *self.color_span)
             self.book.colors(noun, self.colors, *self.color_span, weight=self.intensity)
         self.colors = []
@@ -119,7 +120,13 @@ class Nouns:
         follow = self.next_content(body, i)
         target = follow.meaning("entry") if follow is not None else None
         fields = self.book.person.fields
-        if noun.entry is None or noun.colored or target is None or not is_garment(noun.path) or fields.get(noun.path) != noun.entry.value:
+        if (
+            noun.entry is None
+            or noun.colored
+            or target is None
+            or not is_garment(noun.path)
+            or fields.get(noun.path) != noun.entry.value
+        ):
             return
         del fields[noun.path]
         self.nouns.remove(noun)
@@ -188,6 +195,10 @@ class Nouns:
         ]
         words += [(mod.words, None) for mod in self.mods]
         words += [(p.words, (pattern, p)) for pattern, p in self.patterns]
+        mixed = {
+            tuple(pattern.tag.split(" ")): (pattern, p) for pattern, p in self.patterns if piece.latin and not p.latin
+        }
+        words += list(mixed.items())
         named = tuple(token.text for token in tokenise(normalise(found.tag)))
         for prefix, item in words:
             for meaning in (*lex.lookup((*prefix, *piece.words)), *lex.lookup((*prefix, *named))):
@@ -196,17 +207,22 @@ class Nouns:
                 ):
                     if isinstance(item, tuple):
                         self.patterns.remove(item)
-                    self.adjectives = [pair for pair in self.adjectives if pair[1] is not item]
+                    self.adjectives = [
+                        pair for pair in self.adjectives
+                        if pair[1] is not item or found.path.startswith("hair.") and pair[0] in _HAIR_ADJ
+                    ]  # fmt: skip
                     return meaning.value
         if self.place:
             return placed(found, self.place) or found
         return found
 
     def compose_after(self, noun: Noun, body: list[Piece]) -> None:
-        """``麻花辫两条``: an adjective that follows."""
+        """``麻花辫两条``: the number follows."""
         named = next((piece for piece in body if piece.start == noun.start), None)
         fields = self.book.person.fields
         if named is None or named.latin or fields.get(noun.path) != noun.entry.value:
+            return
+        if self.adjectives[-1][0] != "double":
             return
         found = self.compose(noun.entry, named)
         if found is not noun.entry and found.path == noun.path:
@@ -254,7 +270,9 @@ class Nouns:
             return self.named[word]
         shown = [person.fields.get("presentation") for person in self.parse.people]
         fresh = [k for k, seen in enumerate(shown) if seen == value and (pronoun or k not in self.named.values())]
-        unnamed = [k for k in range(int(self.parse.with_me), self.parse.subjects) if k >= len(shown) or shown[k] is None]
+        unnamed = [
+            k for k in range(int(self.parse.with_me), self.parse.subjects) if k >= len(shown) or shown[k] is None
+        ]
         same = [k for k, seen in enumerate(shown) if seen == value]
         index = next(iter((*fresh, *unnamed, *same)), self.book.who)
         if not pronoun:
@@ -332,6 +350,9 @@ class Nouns:
         self.book.negative(f"{color} {words}".strip(), start, end)
         group = found.path.split(".")[0]
         fields = self.book.person.fields
+        if found.path in self.book.person.implied:
+            self.book.person.implied.discard(found.path)
+            fields.pop(found.path, None)
         if FIELDS[found.path].type == "flag":
             fields.setdefault(found.path, False)
         elif group in DROPPABLE or found.path in ("face.beard", "hair.bangs"):
@@ -443,6 +464,8 @@ class Nouns:
     def close_colors(self) -> None:
         """No noun follows: colours belong to the last one named."""
         target = next((n for n in reversed(self.nouns) if not n.colored and (color_path(n.path) or n.accent)), None)
+        if target is not None and target.start < self.clothed_at <= self.color_span[0] and not is_garment(target.path):
+            target = None
         if target is None and not self.nouns and self.last is not None and color_path(self.last.path):
             target = self.last if not self.last.colored or self.neg is not None or self.last.negated is False else None
         if not self.colors:
@@ -459,6 +482,8 @@ class Nouns:
             base = target or (self.nouns[-1] if self.nouns else self.last)
             if base is not None:
                 self.refuse_color(base)
+            elif implied is not None:
+                self.book.negative(f"{implied.name} {implied.implies.split('.')[0]}", *self.color_span)
             self.colors = []
             return
         if target is not None and target.negated:
@@ -510,7 +535,13 @@ class Nouns:
             if len(self.sides) == 2 or self.hetero or self.eyes_near():
                 self.settle_sides(region)
         self.close_colors()
-        if self.adjectives and self.neg is None and self.nouns and self.nouns[-1].entry is not None and not self.nouns[-1].negated:
+        if (
+            self.adjectives
+            and self.neg is None
+            and self.nouns
+            and self.nouns[-1].entry is not None
+            and not self.nouns[-1].negated
+        ):
             self.compose_after(self.nouns[-1], body)
         if self.adjectives and self.neg is None:
             target = next((n for n in reversed(self.nouns) if n.path.startswith(("hair", "eyes"))), None)
@@ -519,7 +550,9 @@ class Nouns:
             if target is not None and target.path.startswith(("hair", "eyes")):
                 region = target.path.split(".")[0]
                 self.take_adjectives(Noun(f"{region}.color", target.start, target.end))
-        elif self.adjectives and self.neg is not None and self.nouns and self.nouns[-1].path.startswith(("hair", "eyes")):
+        elif (
+            self.adjectives and self.neg is not None and self.nouns and self.nouns[-1].path.startswith(("hair", "eyes"))
+        ):
             region = self.nouns[-1].path.split(".")[0]
             self.book.negative(f"{self.adjectives[0][0]} {region}", self.neg.start, self.adjectives[0][1].end)
         if self.patterns:

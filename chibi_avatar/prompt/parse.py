@@ -155,12 +155,19 @@ class Reader(Choices, Nouns):
         if word in FIRST_PERSON and self.parse.subjects > 1 and self.parse.with_me and i == 0:
             self.turn_to(0)
         if word in grammar["ears"] and self.neg is not None:
-            self.push(Noun("animal_ears.kind", piece.start, piece.end, entry=lexicon().entries["animal_ears.kind"]["animal_ears"]))
+            self.push(
+                Noun(
+                    "animal_ears.kind",
+                    piece.start,
+                    piece.end,
+                    entry=lexicon().entries["animal_ears.kind"]["animal_ears"],
+                )
+            )
 
     def on_place(self, piece: Piece, meaning: Meaning, body, i) -> None:
         self.on_wear(piece, meaning, body, i)
         self.place = meaning.value
-        if piece.latin and self.nouns:
+        if self.nouns and (piece.latin or i and body[i - 1].words[-1] == "在"):
             self.move(self.nouns[-1], meaning.value)
 
     def on_unknown(self, piece: Piece, meaning, body, i) -> int:
@@ -223,7 +230,13 @@ class Reader(Choices, Nouns):
         ):  # fmt: skip
             self.give_back()
         fields = self.book.person.fields
-        if self.half and not self.colors and fields.get("hair.coloring") == "two_tone" and "hair.color2" not in fields and self.nouns:
+        if (
+            self.half
+            and not self.colors
+            and fields.get("hair.coloring") == "two_tone"
+            and "hair.color2" not in fields
+            and self.nouns
+        ):
             self.book.put("hair.color2", word.color(), piece.start, piece.end)
             return
         if not self.colors:
@@ -298,7 +311,12 @@ class Reader(Choices, Nouns):
         self.book.put("skin.color", lexicon().tones[meaning.value], piece.start, piece.end)
 
     def on_pattern(self, piece: Piece, meaning: Meaning, body, i) -> None:
-        if self.describe(piece) or meaning.value.id == "print" and self.patterns and self.patterns[-1][1].end == piece.start:
+        if (
+            self.describe(piece)
+            or meaning.value.id == "print"
+            and self.patterns
+            and self.patterns[-1][1].end == piece.start
+        ):
             return
         after = body[i + 1] if i + 1 < len(body) else None
         if after is not None and "".join(after.words) in load("grammar")["sleeves"] and not after.meaning("entry"):
@@ -350,7 +368,14 @@ class Reader(Choices, Nouns):
     def on_side(self, side: str, piece: Piece, body: list[Piece], i: int) -> None:
         """``左黑右白``, ``green on the left``; with several people a side may be a person."""
         follow = next((k for k in range(i + 1, len(body)) if self.chosen[k][0] != "fill"), None)
-        if self.parse.subjects > 1 and follow is not None and (person(body[follow]) or self.chosen[follow][0] in ("wear", "one")):
+        one = (
+            follow is not None and i + 1 < follow and body[i + 1].words == ("的",) and self.chosen[follow][0] == "entry"
+        )
+        if (
+            self.parse.subjects > 1
+            and follow is not None
+            and (one or person(body[follow]) or self.chosen[follow][0] in ("wear", "one"))
+        ):
             if not person(body[follow]):
                 self.turn_to(int(side == "right"))
             return
@@ -455,6 +480,8 @@ class Reader(Choices, Nouns):
     on_or = on_and
 
     def on_copula(self, piece: Piece, meaning, body, i) -> None:
+        if piece.words[-1] == "成" and self.colors and self.color_follows(i):
+            self.colors = []
         if piece.words[-1] == "成" and self.nouns and self.neg is None and self.next_content(body, i) is not None:
             self.drop(self.nouns[-1], body, i)
         self.end_negation()
@@ -474,6 +501,8 @@ class Reader(Choices, Nouns):
         self.linked = False
         self.copula = None
         self.dressed = True
+        if piece.words[0] in ("穿", "wearing", "wears", "wear", "dressed"):
+            self.clothed_at = piece.start
 
     def on_in(self, piece: Piece, meaning, body, i) -> None:
         self.dressed = True
@@ -495,7 +524,11 @@ class Reader(Choices, Nouns):
         if i == len(body) - 1 or not any(
             kind not in ("fill", "very", "adj", "slight") for kind, _ in self.chosen[i + 1 :]
         ):
-            if self.nouns and self.nouns[-1].path == "hair.color" and any(set("扎绑盘") & set(p.words) for p in body[i + 1 :]):
+            if (
+                self.nouns
+                and self.nouns[-1].path == "hair.color"
+                and any(set("扎绑盘") & set(p.words) for p in body[i + 1 :])
+            ):
                 self.refuse_entry(lexicon().entries["hair.style"]["ponytail"], piece.start, body[-1].end)
                 return
             if (self.nouns or self.negwords) and not self.chosen_adj(i):
@@ -651,6 +684,12 @@ class Reader(Choices, Nouns):
                 self.book.extra(found.tag, piece.start, piece.end)
                 return
             print_of = lexicon().prints.get(found.id)
+            if any(
+                m.kind == "entry" and m.value.path == beside.path
+                for m in lexicon().lookup((found.id, *body[i + 1].words))
+            ):
+                self.mods.append(Piece(piece.start, piece.end, (found.id,), ()))
+                return
             if print_of is not None and is_garment(beside.path):
                 self.patterns.append((print_of, piece))
                 return

@@ -107,6 +107,8 @@ def repair(word: str) -> tuple[str, ...]:
     vocabulary = lexicon().vocabulary
     if stem and stem in _common() or word in vocabulary:
         return ()
+    if word[-1] == word[-2] and len(word) == 4 and word[:3] in vocabulary:
+        return (word[:3],)
     found = []
     for candidate in _by_first().get(word[0], ()):
         kind = _distance_one(word, candidate)
@@ -163,7 +165,9 @@ def _stem(token: Token) -> Token:
 _ABSORBED = frozenset(("entry", "pattern", "adj", "number"))
 
 
-_SUFFIXES = frozenset(("top.kind", "bottom.kind", "dress.kind", "outer.kind", "shoes.kind", "legwear.kind", "hat.kind", "bag.kind"))
+_SUFFIXES = frozenset(
+    ("top.kind", "bottom.kind", "dress.kind", "outer.kind", "shoes.kind", "legwear.kind", "hat.kind", "bag.kind")
+)
 
 
 def _absorb(pieces: list[Piece]) -> list[Piece]:

@@ -33,8 +33,10 @@ _WIDE_PUNCTUATION = {
     "’": "'",
     "‘": "'",
 }
-_JOINED = re.compile("\u200d[\u2600-\u27bf\U0001f000-\U0001faff]")
-_INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff\U0001f3fb-\U0001f3ff]")
+_JOINED = re.compile("\u200d(?![\u2640\u2642])[\u2600-\u27bf\U0001f000-\U0001faff]")
+_INVISIBLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufe00-\ufe0f\ufeff\U0001f3fb-\U0001f3ff]"
+)
 
 
 class Token(NamedTuple):

@@ -145,8 +145,9 @@ if __name__ == "__main__":
 
     for name in sys.argv[1:]:
         result = score(sentences(Path(name)))
-        print("\n".join(result.misses))
-        print(
+        lines = [
+            *result.misses,
             f"{name}: recall {result.recall:.3f} ({result.hit}/{result.expected}), precision {result.precision:.3f} "
-            f"({result.right}/{result.claimed}), refusals {result.refused}/{result.refusals}"
-        )
+            f"({result.right}/{result.claimed}), refusals {result.refused}/{result.refusals}",
+        ]
+        sys.stdout.write("\n".join(lines) + "\n")

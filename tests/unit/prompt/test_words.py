@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from chibi_testing.prompt_sentences import score, sentences
+from chibi_testing.prompt_sentences import FOLDER, score, sentences
 
 from chibi_avatar.prompt import build
 from chibi_avatar.prompt.parse import parse
@@ -21,6 +21,64 @@ def test_the_sentences_people_type():
     assert result.recall >= 0.97, result.misses
     assert result.precision >= 0.97, result.misses
     assert result.refused == result.refusals, result.misses
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("more_*.txt")))
+def test_sentences_written_without_looking(name):
+    """A change for one sentence would break what other people type."""
+    result = score(sentences(FOLDER / name))
+    assert result.recall >= 0.98, result.misses
+    assert result.precision >= 0.98, result.misses
+    assert result.refused == result.refusals, result.misses
+
+
+def test_a_space_is_a_comma_between_chinese_words():
+    """Run-on lists would give the hat's colour to the scarf."""
+    a = fields("帽子红色 围巾绿色 手套白色")
+    assert [a[f"{s}.color"].name for s in ("hat", "neck", "gloves")] == ["red", "green", "white"]
+    b = fields("发色 棕色 瞳色 蓝色 白色 衬衫")
+    assert [b[p].name for p in ("hair.color", "eyes.color", "top.color")] == ["brown", "blue", "white"]
+    assert fields("pink hair\nblue eyes")["eyes.color"].name == "blue"
+
+
+def test_only_what_is_refused_goes():
+    """'no hat' at the end would take the skirt away too."""
+    assert fields("穿红裙子帽子不要") | {"bottom.color": None} == {
+        "bottom.kind": "skirt", "bottom.color": None, "hat.kind": "none",
+    }  # fmt: skip
+    a = fields("眼镜、帽子都不要，围巾保留")
+    assert (a["glasses.kind"], a["hat.kind"], a["neck.kind"]) == ("none", "none", "scarf")
+    assert fields("除了眼镜以外什么配饰都不要")["glasses.kind"] == "glasses"
+    assert fields("把领带换成红色蝴蝶结").get("neck.kind") is None
+    assert fields("无袖衬衫")["top.kind"] == "shirt"
+
+
+def test_two_people_keep_their_own_things():
+    """The boy would wear the girl's dress."""
+    for text in (
+        "a boy and a girl, the boy has a red hat, the girl has a blue dress",
+        "左边的男孩戴红帽子，右边的女孩穿蓝色连衣裙",
+        "情侣头像，男生戴红帽子，女生穿蓝色连衣裙",
+        "dad with a red hat and mom in a blue dress",
+        "戴红帽子的男孩和穿蓝色连衣裙的女孩",
+    ):
+        people = parse(text).people
+        assert [p.fields.get("presentation") for p in people] == ["masculine", "feminine"], text
+        assert people[0].fields["hat.color"].name == "red" and "dress.kind" not in people[0].fields, text
+        assert people[1].fields["dress.color"].name == "blue" and "hat.kind" not in people[1].fields, text
+    one = parse("我和男朋友，我穿白裙子，他穿黑西装").people
+    assert one[0].fields["bottom.color"].name == "white" and one[1].fields["outfit.color"].name == "black"
+
+
+def test_things_on_things_and_things_only_compared_with():
+    """A cherry print would be a background, snow-white hair would snow."""
+    assert fields("粉色和服上有樱花图案")["outfit.pattern"] == "floral"
+    assert fields("a hoodie with a big star on it")["top.pattern"] == "star_print"
+    assert "scene.background" not in fields("hair as white as snow")
+    assert fields("领口有白色蝴蝶结")["neck.color"].name == "white"
+    assert fields("a flower in her hair")["hair_ornament.kind"] == "flower"
+    assert fields("the skirt is blue and pleated")["bottom.kind"] == "pleated_skirt"
+    assert fields("eyes: closed") == {"expression": "closed_eyes"}
 
 
 def test_the_sentence_of_the_front_page():
