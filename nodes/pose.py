@@ -553,9 +553,9 @@ def _add_routes(routes: Any) -> None:
     async def thumbnail(request: Any) -> Any:
         from io import BytesIO
 
-        from PIL import Image
+        from ..chibi_avatar.pose.silhouette import silhouette
 
-        picture = Image.fromarray(drawing.draw(asked(request, 288))).resize((96, 96), Image.Resampling.LANCZOS)
+        picture = silhouette(asked(request, 384), 128)
         out = BytesIO()
         picture.save(out, "PNG")
         return web.Response(body=out.getvalue(), content_type="image/png", headers={"Cache-Control": "max-age=86400"})

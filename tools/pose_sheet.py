@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw
 
-from chibi_avatar.pose import draw, library
+from chibi_avatar.pose import library
+from chibi_avatar.pose.silhouette import silhouette
 
 CELL = 132
 
@@ -21,7 +21,7 @@ def sheet(heads: tuple[float, ...], columns: int, names: list[str] | None = None
     names = names or library.names()
     rows = -(-len(names) // columns)
     width = CELL * len(heads)
-    page = Image.new("RGB", (columns * (width + 6), rows * (CELL + 16)), (24, 24, 30))
+    page = Image.new("RGB", (columns * (width + 6), rows * (CELL + 16)), (22, 23, 30))
     pen = ImageDraw.Draw(page)
     for index, name in enumerate(names):
         x, y = index % columns * (width + 6), index // columns * (CELL + 16)
@@ -32,9 +32,8 @@ def sheet(heads: tuple[float, ...], columns: int, names: list[str] | None = None
 
 
 def picture(name: str, heads: float, size: int, view: str = "auto") -> Image.Image:
-    """One pose, drawn large and shrunk, so that sticks stay thin."""
-    large = draw.draw(library.frame(name, 3 * size, 3 * size, heads, view))
-    return Image.fromarray(np.ascontiguousarray(large)).resize((size, size), Image.Resampling.LANCZOS)
+    """One pose with its silhouette, drawn large and shrunk, so that sticks stay thin."""
+    return silhouette(library.frame(name, 3 * size, 3 * size, heads, view, with_face=False), size)
 
 
 def main() -> None:

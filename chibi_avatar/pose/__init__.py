@@ -9,6 +9,7 @@ module                  what
 ``library``             the poses that come with the pack, and their projection to a view and a canvas
 ``retarget``            a 2D pose given the proportions of a target in heads
 ``draw``                the skeleton picture that a pose ControlNet expects, per ControlNet
+``silhouette``          the figure under the skeleton, for choosing a pose by eye
 ``rig``                 keypoints to bone rotations of a 3D avatar
 ``detect``              photos to keypoints, by whichever detector is installed
 ======================  =========================================================================================

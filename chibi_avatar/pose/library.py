@@ -82,7 +82,9 @@ def frame(
     solved = solve(described, with_head(rest_joints(p.heads), 0.85 * p.ear_x, 1.0))
     person = _project(solved, p, described, azimuth, with_face)
     tag = {"preset": name, "heads": round(p.heads, 4), "azimuth": azimuth, "mirrored": mirrored}
-    return _placed(person, p, width, height, tag, float(described.get("air", 0.0)))
+    skull = solved.position["head"] + solved.rotation["head"] @ np.array([0.0, 0.5, 0.0])
+    a = np.radians(azimuth)
+    return _placed(person, p, width, height, tag, (float(skull @ (np.cos(a), 0.0, -np.sin(a))), float(skull[1])))
 
 
 def body_points(solved: Solved, p: Proportions) -> dict[str, np.ndarray]:
@@ -153,13 +155,18 @@ def _project(solved: Solved, p: Proportions, described: Mapping[str, Any], azimu
     return Person(body, face, feet=flat(np.stack(feet), np.ones(6, bool)), **hands)
 
 
-def _placed(person: Person, p: Proportions, width: int, height: int, tag: dict[str, Any], air: float) -> Frame:
-    """On the canvas: a standing figure fills it with room for hair; a wide or raised pose shrinks to fit."""
+def _placed(
+    person: Person, p: Proportions, width: int, height: int, tag: dict[str, Any], skull: tuple[float, float]
+) -> Frame:
+    """On the canvas: a standing figure fills it with room for hair; a wide or raised pose shrinks to fit. ``skull`` is
+    the middle of the head (x, height).
+    """
     points = np.concatenate([part[part[:, 2] > 0] for part in person.parts().values()])
-    left, right = points[:, 0].min() - 0.2, points[:, 0].max() + 0.2
+    left = min(points[:, 0].min() - 0.2, skull[0] - 0.6)
+    right = max(points[:, 0].max() + 0.2, skull[0] + 0.6)
     head = person.body[[i for i in (0, 1, 14, 15, 16, 17) if person.body[i, 2] > 0]]
     left, right = min(left, head[:, 0].min() - 0.35), max(right, head[:, 0].max() + 0.35)
-    top = max(p.heads * 1.02 + 0.10, -points[:, 1].min() + 0.15)
+    top = max(p.heads * 1.02 + 0.10, -points[:, 1].min() + 0.15, skull[1] + 0.6)
     unit = min(0.88 * height / top, 0.94 * width / max(right - left, 1e-6))
     ground = 0.95 * height
     middle = width / 2 - unit * (left + right) / 2

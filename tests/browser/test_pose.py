@@ -205,7 +205,7 @@ def test_presets_have_thumbnails_that_choose(frontend):
         "id => window.app.graph.getNodeById(id).widgets.find(w => w.name === 'pose').value", node
     )
     assert choice == "heart_hands"
-    assert button.locator("img").evaluate("picture => picture.decode().then(() => picture.naturalWidth)") == 96
+    assert button.locator("img").evaluate("picture => picture.decode().then(() => picture.naturalWidth)") == 128
     prompt = frontend.api_prompt()
     assert prompt[str(node)]["inputs"]["pose"] == "heart_hands"
     assert "gallery" not in prompt[str(node)]["inputs"]

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from chibi_avatar.pose import draw, figure, hands, library, rig
+from chibi_avatar.pose import draw, figure, hands, library, rig, silhouette
 from chibi_avatar.pose.keypoints import Frame, Person, PoseError, parse, to_keypoints
 from chibi_avatar.pose.retarget import BONES, canonical_lengths, measured_lengths
 from chibi_avatar.pose.skeleton import PARENTS, proportions, rest_joints
@@ -174,3 +174,15 @@ def test_the_same_pose_is_drawn_the_same(tmp_path):
     first = draw.draw(library.frame("dancing", 512, 512))
     library.poses.cache_clear()
     assert np.array_equal(first, draw.draw(library.frame("dancing", 512, 512)))
+
+
+def test_thumbnails_show_the_figure():
+    """Choosing a pose by eye needs a body and a head, and the whole of both inside the picture."""
+    for name, view in (("peace", "front"), ("running", "side"), ("sleeping_side", "auto"), ("waving", "back")):
+        frame = library.frame(name, 256, 256, 2.0, view, with_face=False)
+        picture = np.asarray(silhouette.silhouette(frame, 128)).astype(int)
+        assert picture.shape == (128, 128, 3)
+        shape = np.abs(picture - picture[0, 0]).sum(-1) > 30
+        skeleton = draw.draw(frame).max(-1) > 0
+        assert shape.mean() > 2 * skeleton.mean(), name
+        assert not shape[0].any() and not shape[:, 0].any() and not shape[:, -1].any(), name
