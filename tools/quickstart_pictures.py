@@ -12,6 +12,8 @@ SENTENCE = "粉色双马尾、穿校服、微笑的女孩"
 
 def main() -> None:
     prepare()
+    import numpy as np
+    from gallery import save
     from PIL import Image
 
     from chibi_avatar.quickstart import Request, make
@@ -33,8 +35,7 @@ def main() -> None:
     sheet = Image.new("RGB", (sum(image.width for image in pair), height))
     sheet.paste(pair[0], (0, 0))
     sheet.paste(pair[1], (pair[0].width, 0))
-    (ROOT / "docs").mkdir(exist_ok=True)
-    sheet.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(ROOT / "docs" / "quickstart.png", optimize=True)
+    save("quickstart", np.asarray(sheet) / 255)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "text_to_chibi_sdxl": ("skeleton", "boy-picture"),
     "turnaround_to_vrm": ("depth", "line", "paint"),
     "restyle_vrm": ("paint", "girl-picture"),
+    "avatar_from_views": ("views", "girl-picture"),
     "chibi_lora_training": ("paint-2", "paint", "paint-3"),
     "selfie_to_chibi_edit": ("photo", "boy-picture"),
     "turnaround_edit": ("paint", "paint-2", "paint-3"),
@@ -109,6 +110,7 @@ def main(arguments: list[str]) -> int:
         client = stack.enter_context(SyncClient(asked.server or stack.enter_context(running()).url))
         made = parts(client, Path(scratch))
         made["photo"] = _silhouette()
+        made["views"] = _views([made[name] for name in ("paint", "paint-2", "paint-3", "paint-4")])
         if "crowd" in names:
             made |= _people(client, Path(scratch))
         for name in names:
@@ -123,6 +125,16 @@ def _people(client: SyncClient, folder: Path) -> dict[str, Any]:
     picture = Image.open(crowd.path).convert("RGB")
     cells = [picture.crop((x, 0, x + 512, 640)) for x in range(0, picture.width, 512)]
     return {f"person-{number}": cell for number, cell in enumerate(cells)}
+
+
+def _views(sides: list[Any]) -> Any:
+    """Four square views as two rows of two, each without the air at its sides."""
+    from PIL import Image
+
+    sheet = Image.new("RGB", (680, 1024), _PAPER)
+    for number, side in enumerate(sides):
+        sheet.paste(side.crop((86, 0, 426, 512)), (number % 2 * 340, number // 2 * 512))
+    return sheet
 
 
 def _silhouette() -> Any:

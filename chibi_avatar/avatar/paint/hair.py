@@ -144,8 +144,8 @@ def _gathered(pos: np.ndarray, y: np.ndarray, tie: tuple[float, float, float]) -
     tone = np.maximum(tone, 0.85 * step(0.19, 0.13, far))
     if pair:
         behind = step(0.05, -0.05, p[..., 2])
-        tone = np.maximum(tone, step(0.034, 0.018, p[..., 0]) * behind)
-        fine = np.maximum(fine, 0.6 * step(0.014, 0.003, p[..., 0]) * behind)
+        tone = np.maximum(tone, 0.8 * step(0.022, 0.010, p[..., 0]) * behind)
+        fine = np.maximum(fine, 0.4 * step(0.011, 0.002, p[..., 0]) * behind)
     around = np.arctan2(p[..., 0], p[..., 2]) / (2 * np.pi) * 12
     number = np.floor(around)
     return tone, fine, _glint((around - number - 0.5) / 0.46, y - 0.785, 0.72 + 0.28 * _scatter(number + 0.5))
