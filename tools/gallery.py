@@ -148,8 +148,8 @@ def save(name: str, image: np.ndarray) -> None:
     """Write ``docs/<name>.png`` with a dithered palette: flat art needs no more, and the repository stays small."""
     DOCS.mkdir(exist_ok=True)
     picture = Image.fromarray((np.clip(image, 0, 1) * 255).astype(np.uint8))
-    # the octree keeps the rare warm colours (cheeks, irises) that a median cut spends on the background
-    palette = picture.quantize(256, method=Image.Quantize.FASTOCTREE)
+    # maximum coverage keeps the rare warm colours (cheeks, irises) that a median cut spends on the background
+    palette = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=2)
     picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(DOCS / f"{name}.png", optimize=True)
 
 
