@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 import comfy.lora
 import comfy.model_management
 import comfy.patcher_extension
+import comfy.weight_adapter
 import torch
 from comfy.ldm.modules.attention import optimized_attention
 
@@ -15,7 +17,7 @@ from ..chibi_avatar.identity.adapter_file import Adapter
 from ..chibi_avatar.identity.errors import IdentityError
 from ..chibi_avatar.identity.headbox import box_mask, head_box
 from ..chibi_avatar.identity.model import Identity
-from ..chibi_avatar.identity.patch import STEP, TAG, Applied, IdentityPatch, begin_step, tensors_of
+from ..chibi_avatar.identity.patch import STEP, TAG, Applied, IdentityPatch, Sides, begin_step, tensors_of
 from ..chibi_avatar.identity.schedules import CHIBI, CHIBI_CAP, CHIBI_RAMP, CHIBI_START, window
 from ..chibi_avatar.identity.tokens import make_layers, make_tokens
 
@@ -54,11 +56,16 @@ class Request:
         return Request(**values)
 
 
-def _share_step(executor, model, conds, x_in, timestep, model_options):
+class _ShareStep:
     """Around every step: read the noise level and the conditionings once, for all layers of all identities."""
-    options = {**model_options, "transformer_options": {**model_options.get("transformer_options", {})}}
-    options["transformer_options"][STEP] = begin_step(conds, x_in, timestep)
-    return executor(model, conds, x_in, timestep, options)
+
+    def __init__(self) -> None:
+        self._sides = Sides()
+
+    def __call__(self, executor, model, conds, x_in, timestep, model_options):
+        options = {**model_options, "transformer_options": {**model_options.get("transformer_options", {})}}
+        options["transformer_options"][STEP] = begin_step(conds, x_in, timestep, self._sides)
+        return executor(model, conds, x_in, timestep, options)
 
 
 def check_model(model, adapter: Adapter) -> None:
@@ -76,7 +83,7 @@ def check_model(model, adapter: Adapter) -> None:
         if found is None or tuple(found.shape) != wanted:
             have = "no such block" if found is None else f"{found.shape[0]} x {found.shape[1]}"
             raise IdentityError(
-                f"{adapter.describe()} does not fit this model: block {kind} {at} is {wanted[0]} x {wanted[1]} in the adapter, {have} in the model. "
+                f"{adapter.place} does not fit this model: block {kind} {at} is {wanted[0]} x {wanted[1]} in the adapter, {have} in the model. "
                 f"Load a {_FAMILIES[adapter.unet.name]} checkpoint, or an adapter made for this one."
             )
 
@@ -114,6 +121,14 @@ def _same(adapter_patch, tensor) -> bool:
     )
 
 
+def _fits(adapter_patch, tensor) -> bool:
+    """Whether a plain LoRA has the shape of the weight it is for; other kinds are ComfyUI's to judge."""
+    if not isinstance(adapter_patch, comfy.weight_adapter.LoRAAdapter):
+        return True
+    up, down = adapter_patch.weights[:2]
+    return up.shape[0] == tensor.shape[0] and down.flatten(1).shape[1] == tensor.flatten(1).shape[1]
+
+
 def add_lora(model, adapter: Adapter, strength: float) -> str:
     """The adapter's LoRA through ComfyUI's own loader, once. Returns a line for the report."""
     if not adapter.lora or strength == 0:
@@ -124,9 +139,14 @@ def add_lora(model, adapter: Adapter, strength: float) -> str:
         return "LoRA already there from an earlier identity, not applied twice"
     keys = comfy.lora.model_lora_keys_unet(model.model, {})
     loaded = comfy.lora.load_lora(dict(adapter.lora), keys, log_missing=False)
-    if not loaded:
+    weights = model.model.state_dict()
+    fitting = sum(_fits(patch, weights[target]) for target, patch in loaded.items())
+    if not loaded or fitting < len(loaded):
+        source = adapter.separate_lora and Path(adapter.separate_lora)
+        name = f"{source.name} in {source.parent}" if source else f"inside {adapter.place}"
         raise IdentityError(
-            f"the LoRA of {adapter.describe()} fits no layer of this model: choose another lora_name, or none"
+            f"the LoRA {name} fits {fitting} of the {len(loaded)} layers it names in this {_FAMILIES[adapter.unet.name]} model: choose the "
+            "matching *_lora.safetensors of models/loras in lora_name of Identity Loader, or none"
         )
     for target, patch in loaded.items():
         if any(
@@ -197,7 +217,7 @@ def apply_identity(model, request: Request, clip_vision=None, mask=None, pose=No
     for key, layer in layers.items():
         _install(patched, key, applied, layer)
     patched.remove_wrappers_with_key(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, KEY)
-    patched.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, KEY, _share_step)
+    patched.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, KEY, _ShareStep())
     tagged = [[text, {**values, TAG: (*values.get(TAG, ()), name)}] for text, values in (conditioning or [])]
     kept = sum(kv.keys.nbytes + kv.values.nbytes for kv in layers.values())
     report = (

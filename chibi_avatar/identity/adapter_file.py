@@ -73,10 +73,19 @@ class Adapter:
     def __deepcopy__(self, memo: dict) -> Adapter:
         return self  # read-only
 
+    @property
+    def place(self) -> str:
+        """The file and its folder, for messages."""
+        return f"{os.path.basename(self.path)} in {os.path.dirname(self.path)}"
+
     def describe(self) -> str:
         """One line for reports."""
         lora = (
-            f", LoRA from {self.separate_lora}" if self.separate_lora else ", LoRA inside" if self.lora else ", no LoRA"
+            f", LoRA from {os.path.basename(self.separate_lora)}"
+            if self.separate_lora
+            else ", LoRA inside"
+            if self.lora
+            else ", no LoRA"
         )
         return f"{os.path.basename(self.path)}: {self.variant.name} for {self.unet.name}{lora}"
 
@@ -150,16 +159,18 @@ def _choose(path: Path, digest: str, fitting: tuple[str, ...], wanted: str) -> V
     if wanted != "auto":
         if wanted not in fitting:
             raise IdentityError(
-                f"{path.name} cannot be a {wanted} adapter: its shapes are those of {' or '.join(fitting)}. Choose that, or auto."
+                f"{path.name} in {path.parent} cannot be a {wanted} adapter: its shapes are those of {' or '.join(fitting)}. Choose that, or auto."
             )
         if known and known != wanted:
-            raise IdentityError(f"{path.name} is the published {known} file (by sha256), not {wanted}: choose auto.")
+            raise IdentityError(
+                f"{path.name} in {path.parent} is the published {known} file (by sha256), not {wanted}: choose auto."
+            )
         return VARIANTS[wanted]
     if known:
         return VARIANTS[known]
     if len(fitting) > 1:
         raise IdentityError(
-            f"{path.name} may be {' or '.join(fitting)}: they have the same shapes, and its sha256 ({digest[:12]}…) is not in the table. "
+            f"{path.name} in {path.parent} may be {' or '.join(fitting)}: they have the same shapes, and its sha256 ({digest[:12]}…) is not in the table. "
             "Choose the variant in Identity Loader."
         )
     return VARIANTS[fitting[0]]
@@ -182,7 +193,8 @@ def _unet(path: Path, layers: Mapping[str, Tensor]) -> Layout:
             return candidate
     count = sum(key.endswith("to_k_ip.weight") for key in layers)
     raise IdentityError(
-        f"{path.name}: {count} layers of text width {first.shape[1]} fit neither SD1.5 (16 of 768) nor SDXL (70 of 2048)"
+        f"{path.name} in {path.parent}: {count} layers of text width {first.shape[1]} fit neither SD1.5 (16 of 768) nor SDXL (70 of 2048): "
+        "download an adapter for one of these"
     )
 
 
@@ -212,7 +224,7 @@ def read_adapter(path: str | os.PathLike[str], variant: str = "auto", lora_path:
     lora: Mapping[str, Tensor] = lora_keys(unet, sections["ip_adapter"])
     if lora_path:
         lora = _separate_lora(Path(lora_path), unet)
-    return Adapter(str(file), digest, chosen, unet, sections["image_proj"], layers, lora, os.path.basename(lora_path))
+    return Adapter(str(file), digest, chosen, unet, sections["image_proj"], layers, lora, str(lora_path))
 
 
 def _separate_lora(path: Path, unet: Layout) -> dict[str, Tensor]:

@@ -51,14 +51,37 @@ class Applied:
     share: float = 1.0  # of the negative side, when several scoped identities share it
 
 
-def begin_step(conds: Sequence[Sequence[Mapping[str, Any]] | None], latent: Tensor, timestep: Tensor) -> Step:
+class Sides:
+    """Which side every conditioning of a run is on, by uuid: guidance nodes also call the model with the negative prompt, or an empty one, alone."""
+
+    _MOST = 256
+
+    def __init__(self) -> None:
+        self._known: dict[Any, int] = {}
+
+    def of(self, uuid: Any, place: int, alone: bool) -> int:
+        """The side of a conditioning at ``place`` of a step. ``alone``: the step has only one group, so its place says nothing."""
+        if not alone:
+            if len(self._known) >= self._MOST:
+                self._known.clear()
+            self._known[uuid] = place
+            return place
+        # Never seen beside the prompts: an empty conditioning, which is nobody. Nothing seen at all: a single call, the positive one.
+        return self._known.get(uuid, 1 if self._known else place)
+
+
+def begin_step(
+    conds: Sequence[Sequence[Mapping[str, Any]] | None], latent: Tensor, timestep: Tensor, sides: Sides | None = None
+) -> Step:
     """Read what a step needs from its conditionings: one read of the noise level, however many layers follow."""
     chunks: dict[Any, Chunk] = {}
-    for side, group in enumerate(conds):
+    sides = sides or Sides()
+    for place, group in enumerate(conds):
         for cond in group or ():
             area = cond.get("area")
             usable = tuple(area) if isinstance(area, (tuple, list)) and all(isinstance(a, int) for a in area) else None
-            chunks[cond.get("uuid")] = Chunk(side, frozenset(cond.get(TAG, ())), usable)
+            uuid = cond.get("uuid")
+            chunks[uuid] = Chunk(sides.of(uuid, place, len(conds) == 1), frozenset(cond.get(TAG, ())), usable)
     return Step(float(timestep.flatten()[0]), chunks, (int(latent.shape[-2]), int(latent.shape[-1])))
 
 
@@ -73,6 +96,7 @@ def _rows(
     chunks: list[Chunk | None] = []
     for side, uuid in zip(sides, uuids, strict=False):
         chunk = step.chunks.get(uuid) if step is not None else None
+        side = chunk.side if chunk is not None else side
         if applied.scope is None:
             pick, amount = (0 if side == 0 else 1), 1.0
         elif chunk is not None and applied.scope in chunk.tags:
@@ -153,7 +177,13 @@ class IdentityPatch:
 
     def _add(self, out, q, applied, layer, strength, step, options, heads, precision) -> Tensor:
         cache = step.cache if step is not None else {}
-        key = (id(applied), q.shape[0], tuple(options.get("uuids") or ()), tuple(options.get("cond_or_uncond") or ()))
+        key = (
+            applied.name,
+            applied.share,
+            q.shape[0],
+            tuple(options.get("uuids") or ()),
+            tuple(options.get("cond_or_uncond") or ()),
+        )
         plan = cache.get(key)
         if plan is None:
             picked, amounts, chunks = _rows(applied, options, step, q.shape[0])
@@ -192,7 +222,7 @@ class IdentityPatch:
         shape = options.get("activations_shape") or [0, 0, q.shape[1], 1]
         height, width = int(shape[-2]), int(shape[-1])
         areas = tuple(chunk.area if chunk else None for chunk in chunks)
-        key = (id(applied), "mask", height, width, areas)
+        key = (applied.name, "mask", height, width, areas)
         if key not in cache:
             size = step.size if step is not None else (height, width)
             cache[key] = _mask_rows(applied.mask.to(q.device), chunks, size, height, width, q)

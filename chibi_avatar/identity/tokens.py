@@ -43,7 +43,7 @@ def face_vector(adapter: Adapter, identity: Identity) -> Embedding:
     have = ", ".join(identity.embeddings) or "none"
     pack = "antelopev2" if "glintr100" in adapter.variant.recognisers else "buffalo_l"
     raise IdentityError(
-        f"{adapter.describe()} needs embeddings of {wanted}, this identity has {have}. Another recogniser's numbers mean a different face. "
+        f"{adapter.place} ({adapter.variant.name}) needs embeddings of {wanted}, this identity has {have}. Another recogniser's numbers mean a different face. "
         f"Put insightface's {pack} in models/insightface/models/{pack} and analyse the photos again with profile research, "
         "or use a plus-face adapter, which needs no recogniser."
     )
@@ -66,7 +66,8 @@ def make_tokens(
     variant, weights = adapter.variant, adapter.image_proj
     if variant.needs_clip and encode is None:
         raise IdentityError(
-            f"{adapter.describe()} also looks at the photo: connect a CLIP vision model (Load CLIP Vision, CLIP-ViT-H-14) to clip_vision"
+            f"{adapter.place} ({adapter.variant.name}) also looks at the photo: put CLIP-ViT-H-14 in models/clip_vision and connect "
+            "Load CLIP Vision to clip_vision"
         )
     with torch.inference_mode():
         clip = nobody = None

@@ -34,8 +34,8 @@ def node_of(graph: dict, kind: str) -> str:
 
 
 def small(graph: dict, values: dict[str, dict]) -> dict:
-    """The workflow with some inputs set by class, 128 pixels wide and high, in two steps."""
-    sizes = {"EmptyLatentImage": {"width": 128, "height": 128}, "KSampler": {"steps": 2}}
+    """The workflow with some inputs set by class, 64 pixels wide and high, in two steps."""
+    sizes = {"EmptyLatentImage": {"width": 64, "height": 64}, "KSampler": {"steps": 2}}
     for kind, inputs in {**sizes, **values}.items():
         graph[node_of(graph, kind)]["inputs"].update(inputs)
     return graph
@@ -66,7 +66,7 @@ def test_a_selfie_becomes_a_picture(models_server, random_models, root, portrait
     graph["report"] = {"class_type": "PreviewAny", "inputs": {"source": [node_of(graph, "ChibiApplyIdentity"), 2]}}
     entry = api.run_prompt(models_server.url, graph, 400)
     made = picture(models_server, entry, node_of(graph, "SaveImage"))
-    assert made.shape == (128, 128, 3) and made.std() > 1
+    assert made.shape == (64, 64, 3) and made.std() > 1
     said = entry["outputs"]["report"]["text"][0]
     assert f"{blocks} of {blocks} blocks" in said and "plus_face" in said, said
     score = entry["outputs"][node_of(graph, "ChibiIdentityScore")]["text"][0]

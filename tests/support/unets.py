@@ -11,7 +11,10 @@ def diffusers_unet(family: str, narrow: int = 1):
 
     torch.manual_seed(3)
     if family == "sd15":
-        return UNet2DConditionModel(sample_size=16, cross_attention_dim=768, attention_head_dim=8).eval()
+        widths = tuple(width // narrow for width in (320, 640, 1280, 1280))
+        return UNet2DConditionModel(
+            sample_size=16, cross_attention_dim=768, attention_head_dim=8, block_out_channels=widths
+        ).eval()
     return UNet2DConditionModel(
         sample_size=16,
         block_out_channels=tuple(width // narrow for width in (320, 640, 1280)),
@@ -27,8 +30,8 @@ def diffusers_unet(family: str, narrow: int = 1):
     ).eval()
 
 
-def comfy_model(unet, family: str, narrow: int = 1):
-    """The same weights in ComfyUI's UNet, as a ModelPatcher. Tensors are shared, not copied."""
+def comfy_model(unet, family: str, narrow: int = 1, dtype: torch.dtype = torch.float32):
+    """The same weights in ComfyUI's UNet, as a ModelPatcher. Tensors are shared, not copied, unless ``dtype`` is another."""
     import comfy.latent_formats
     import comfy.model_base
     import comfy.model_patcher
@@ -66,9 +69,11 @@ def comfy_model(unet, family: str, narrow: int = 1):
         config.update(use_linear_in_transformer=True, use_temporal_attention=False)
         spec = comfy.supported_models.SDXL(config)
         base = comfy.model_base.SDXL
+    if dtype != torch.float32:
+        spec.set_inference_dtype(dtype, torch.float32)
     names = comfy.utils.unet_to_diffusers(config)
     weights = unet.state_dict()
-    state = {names[key]: weights[key] for key in names if key in weights}
+    state = {names[key]: weights[key].to(dtype) for key in names if key in weights}
     with torch.device("meta"):
         model = base(spec)
     model.diffusion_model.load_state_dict(state, strict=False, assign=True)
