@@ -78,42 +78,38 @@ def load_card(path: str | os.PathLike[str], installed: Mapping[str, str] | None 
             raise IdentityError(
                 f"{file.name} is not in {file.parent}: an identity card is a .json and a .safetensors of the same name; copy both"
             )
+    named = f"the identity card {base.name} in {base.parent}"
     try:
         body = json.loads(words.read_text(encoding="utf-8"))
         tensors = load(numbers.read_bytes())
         version = int(body["chibi_identity"])
+        recognisers = {str(key): str(facts["sha256"]) for key, facts in body.get("recognisers", {}).items()}
+        attributes = {
+            path: Guess(str(item["value"]), float(item["confidence"]), str(item.get("name", "")))
+            for path, item in body.get("attributes", {}).items()
+        }
     except Exception as error:
-        raise IdentityError(
-            f"the identity card {base.name} in {base.parent} is damaged ({error}): save it again from photos"
-        ) from error
+        raise IdentityError(f"{named} is damaged ({error}): save it again from photos") from error
     if version > VERSION:
-        raise IdentityError(
-            f"the identity card {base.name} has version {version}, this pack reads up to {VERSION}: update Chibi Avatar"
-        )
+        raise IdentityError(f"{named} has version {version}, this pack reads up to {VERSION}: update Chibi Avatar")
     embeddings: dict[str, Embedding] = {}
-    for key, facts in body.get("recognisers", {}).items():
-        expected = (installed or {}).get(key) or (BY_KEY[key].sha256 if key in BY_KEY else facts.get("sha256"))
-        if facts.get("sha256") != expected:
+    for key, digest in recognisers.items():
+        expected = (installed or {}).get(key) or (BY_KEY[key].sha256 if key in BY_KEY else digest)
+        if digest != expected:
             raise IdentityError(
-                f"the identity card {base.name} was made with another {key} file (sha256 {str(facts.get('sha256'))[:12]}…, here {str(expected)[:12]}…). "
+                f"{named} was made with another {key} file (sha256 {digest[:12]}…, here {expected[:12]}…). "
                 "Its numbers mean a different face here: analyse the photos again."
             )
         try:
             vector, raw, each = (tensors[f"{key}.{part}"] for part in _PARTS)
         except KeyError as error:
-            raise IdentityError(
-                f"the identity card {base.name} is damaged: {error} is missing. Save it again from photos."
-            ) from error
-        checked(np.atleast_2d(vector), f"card {base.name}'s {key} embedding")
-        embeddings[key] = Embedding(key, facts["sha256"], vector, raw, np.atleast_2d(each))
+            raise IdentityError(f"{named} is damaged: {error} is missing. Save it again from photos.") from error
+        checked(np.atleast_2d(vector), f"{key} embedding of {named}")
+        embeddings[key] = Embedding(key, digest, vector, raw, np.atleast_2d(each))
     try:
         character = Character.from_dict(body.get("character", {"chibi_character": 1}))
     except CharacterError as error:
-        raise IdentityError(f"the identity card {base.name}: {error}") from error
-    attributes = {
-        path: Guess(str(item["value"]), float(item["confidence"]), str(item.get("name", "")))
-        for path, item in body.get("attributes", {}).items()
-    }
+        raise IdentityError(f"{named}: {error}. Save it again from photos.") from error
     return Identity(
         embeddings, attributes, character, (), (), str(body.get("profile", "clean")), (f"loaded from card {base.name}",)
     )

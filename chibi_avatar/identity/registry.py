@@ -67,10 +67,11 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
     return _digest(os.fspath(Path(path).resolve()), stat.st_size, stat.st_mtime_ns)
 
 
-def find_file(name: str, folders: list[Path]) -> Path | None:
-    """``name`` in the folders or their sub-folders (``insightface/models/buffalo_l/…`` and nested copies), or as the cache names it.
+def find_file(name: str, folders: list[Path], *, cached: bool = False) -> Path | None:
+    """``name`` in the folders or their sub-folders (``insightface/models/buffalo_l/…`` and nested copies).
 
-    The first folder that has it wins; inside one folder the shortest path does.
+    With ``cached`` also as the pack's cache names it, with a hash before: research files there were put by tests, not by the person. The first
+    folder that has the file wins; inside one folder the shortest path does.
     """
     for folder in folders:
         if not folder.is_dir():
@@ -78,7 +79,7 @@ def find_file(name: str, folders: list[Path]) -> Path | None:
         found = [
             path
             for path in folder.rglob(f"*{name}")
-            if path.is_file() and (path.name == name or path.name.endswith(f"-{name}"))
+            if path.is_file() and (path.name == name or (cached and path.name.endswith(f"-{name}")))
         ]
         if found:
             return min(found, key=lambda path: (len(path.parts), str(path)))

@@ -7,14 +7,15 @@ onnxruntime (weights for non-commercial research only).
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from .detect import Detector
-from .errors import MissingModelError
+from .errors import IdentityError, MissingModelError
 from .geometry import crop_face
 from .model import Face, Guess
 from .registry import (
@@ -30,6 +31,7 @@ from .registry import (
     find_file,
 )
 
+_Model = TypeVar("_Model")
 PROFILES = ("auto", "clean", "research")
 _PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "ROCMExecutionProvider", "MIGraphXExecutionProvider",
               "DmlExecutionProvider", "OpenVINOExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider")  # fmt: skip
@@ -165,10 +167,12 @@ _cache: dict[tuple, FaceStack] = {}
 _cache_lock = threading.Lock()
 
 
-def _recogniser_file(keys: Sequence[str], folders: list[Path]) -> list[tuple[Recogniser, Path, str]]:
+def _recogniser_file(
+    keys: Sequence[str], folders: list[Path], *, cached: bool = False
+) -> list[tuple[Recogniser, Path, str]]:
     found = []
     for key in keys:
-        path = find_file(BY_KEY[key].filename, folders)
+        path = find_file(BY_KEY[key].filename, folders, cached=cached)
         if path is not None:
             digest = file_sha256(path)
             known = BY_SHA256.get(digest)
@@ -185,7 +189,7 @@ def load_stack(folders: Sequence[str | Path], profile: str = "auto", device: str
     places = [Path(folder) for folder in folders]
     scrfd = next((path for path in (find_file(name, places) for name in SCRFD_NAMES) if path is not None), None)
     research = _recogniser_file(RESEARCH_ORDER, places) if profile != "clean" else []
-    yunet, clean = find_file(YUNET[0], places), _recogniser_file(["sface"], places)
+    yunet, clean = find_file(YUNET[0], places, cached=True), _recogniser_file(["sface"], places, cached=True)
     if profile == "auto":
         profile = "research" if scrfd is not None and research else "clean"
     if profile == "research":
@@ -200,33 +204,41 @@ def load_stack(folders: Sequence[str | Path], profile: str = "auto", device: str
         needed = clean
     parsing = find_file(PARSING[0], places) if profile == "research" else None
     ages = find_file("genderage.onnx", places) if profile == "research" else None
-    key = (
-        profile,
-        device,
-        str(scrfd if profile == "research" else yunet),
-        tuple(item[2] for item in needed),
-        str(parsing),
-        str(ages),
-    )
+    detector = scrfd if profile == "research" else yunet
+    files = (detector, parsing, ages)
+    key = (profile, device, *(item[2] for item in needed), *(path and (str(path), file_sha256(path)) for path in files))
     with _cache_lock:
         if key not in _cache:
             _cache.clear()
-            _cache[key] = _load(profile, device, scrfd if profile == "research" else yunet, needed, parsing, ages)
+            _cache[key] = _load(profile, device, detector, needed, parsing, ages)
         return _cache[key]
+
+
+def _opened(make: Callable[..., _Model], path: Path, *arguments: object) -> _Model:
+    """A model from its file. Raises :class:`IdentityError` naming file, folder and fix when the file is damaged or another network."""
+    try:
+        return make(path, *arguments)
+    except (IdentityError, ImportError):
+        raise
+    except Exception as error:
+        first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        raise IdentityError(
+            f"{path.name} in {path.parent} cannot be loaded as a face model ({first}): delete it and download it again"
+        ) from error
 
 
 def _load(profile, device, detector_path, needed, parsing, ages) -> FaceStack:
     notes: list[str] = []
     if profile == "clean":
-        recognisers = tuple(_SFace(path, known) for known, path, _ in needed)
-        detector: Detector = _YuNet(detector_path)
+        recognisers = tuple(_opened(_SFace, path, known) for known, path, _ in needed)
+        detector: Detector = _opened(_YuNet, detector_path)
         if not needed:
             notes.append(
                 "face_recognition_sface_2021dec.onnx is not there: faces are found but cannot be compared or fused by likeness."
             )
     else:
-        detector = _Scrfd(detector_path, device)
-        recognisers = tuple(_ArcFace(path, known, device) for known, path, _ in needed)
+        detector = _opened(_Scrfd, detector_path, device)
+        recognisers = tuple(_opened(_ArcFace, path, known, device) for known, path, _ in needed)
     parser = None
     if parsing is not None:
         from .parsing import FaceParser
@@ -242,7 +254,13 @@ def _load(profile, device, detector_path, needed, parsing, ages) -> FaceStack:
                 f"{path}: not the published {known.filename} (sha256 {digest[:12]}…); its identities match only this file."
             )
     return FaceStack(
-        profile, detector, recognisers, hashes, parser, _GenderAge(ages, device) if ages else None, tuple(notes)
+        profile,
+        detector,
+        recognisers,
+        hashes,
+        parser,
+        _opened(_GenderAge, ages, device) if ages else None,
+        tuple(notes),
     )
 
 
