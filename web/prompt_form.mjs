@@ -26,8 +26,10 @@ function sorted(object) {
   return Object.fromEntries(Object.keys(object).sort().map((key) => [key, object[key]]));
 }
 
-/** The form as text: the same choices always give the same text. */
+/** The form as text: the same choices always give the same text, no choice gives the node's own default. */
 export function writeForm(form) {
+  const chosen = Object.keys(form.fields).length + form.locks.length + Object.keys(form.weights).length;
+  if (!chosen) return "{}";
   return JSON.stringify({
     version: VERSION,
     fields: sorted(form.fields),

@@ -76,6 +76,7 @@ class PromptPanel {
     this.language = language();
     this.text = TEXT[this.language];
     this.form = emptyForm();
+    this.loaded = null;
     this.group = "hair";
     this.palette = null;
     this.known = {};
@@ -121,11 +122,13 @@ class PromptPanel {
 
   // -- value ---------------------------------------------------------------------------------------------------------
 
+  /** Text that was only loaded is given back as it came: opening a workflow must not change it. */
   get value() {
-    return writeForm(this.form);
+    return this.loaded ?? writeForm(this.form);
   }
 
   set value(text) {
+    this.loaded = typeof text === "string" ? text : null;
     this.form = readForm(text);
     this.draw();
     this.schedule();
@@ -133,6 +136,7 @@ class PromptPanel {
 
   update(form, redraw = false) {
     this.form = form;
+    this.loaded = null;
     this.changed(this.value);
     if (redraw) this.draw();
     this.schedule();

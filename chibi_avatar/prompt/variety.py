@@ -9,7 +9,6 @@ from ..character import Character, Evidence
 from .chance import number, pick
 from .conflicts import resolve_conflicts
 from .lexicon import family_of, lexicon, shape_of
-from .shapes import for_avatar
 
 _CHANCE = {
     "hair.ahoge": 0.12, "face.freckles": 0.1, "face.mole": 0.08, "face.fang": 0.1, "face.blush": 0.6, "hair_ornament.kind": 0.35,
@@ -39,6 +38,7 @@ _NATURAL_SKIN = (
 _KEYS = (
     ("hair.style", 2.0), ("hair.color", 2.0), ("outfit.kind", 2.0), ("outfit.color", 1.0), ("eyes.color", 1.0), ("skin.color", 1.0),
     ("hat.kind", 1.0), ("glasses.kind", 0.7), ("animal_ears.kind", 1.0), ("presentation", 0.7), ("expression", 0.6), ("hair_ornament.kind", 0.4),
+    ("dress.kind", 1.0), ("top.kind", 0.5), ("bottom.kind", 0.5),
 )  # fmt: skip
 DRAWABLE = (*_SIMPLE, *_DRAWN_COLORS, *_CLOTHES, "skin.color")
 
@@ -161,7 +161,7 @@ def _settled(character: Character, drawn: dict[str, Any]) -> Character:
 
 def distance(a: Character, b: Character) -> float:
     """How different two Characters look, 0 (same at a glance) to 1."""
-    a, b = for_avatar(a).resolve(), for_avatar(b).resolve()
+    a, b = a.resolve(), b.resolve()
     total = score = 0.0
     for path, weight in _KEYS:
         one, two = a.get(path), b.get(path)

@@ -44,6 +44,22 @@ def test_words_show_as_a_live_prompt(panel):
     assert panel.errors == []
 
 
+def test_looking_changes_nothing(panel):
+    """Opening a workflow would mark it as changed, and run its nodes again."""
+    value = "id => window.app.graph.getNodeById(id).widgets.find(w => w.name === 'form').value"
+    assert panel.page.evaluate(value, panel.node) == "{}"
+    assert panel.api_prompt()[str(panel.node)]["inputs"]["form"] == "{}"
+    saved = panel.serialize()
+    written = '{"fields": {"hair.color": "#f4a7c0"}}'
+    node = next(item for item in saved["nodes"] if item["id"] == panel.node)
+    node["widgets_values"] = [written if item == "{}" else item for item in node["widgets_values"]]
+    panel.load(saved)
+    panel.page.locator('.chibi-prompt-chip[data-source="widget"]').first.wait_for()
+    assert panel.page.evaluate(value, panel.node) == written
+    panel.page.locator('.chibi-prompt [role="tab"]').nth(2).click()
+    assert panel.page.evaluate(value, panel.node) == written
+
+
 def test_choosing_locking_and_rolling_change_the_node_and_survive_a_reload(panel):
     """A click in the form would be lost when the workflow is saved, or never reach the server."""
     page = panel.page

@@ -13,6 +13,11 @@ test("a form survives writing and reading, in any order of keys", () => {
   assert.equal(writeForm(other), writeForm(form));
 });
 
+test("a form with nothing chosen is the node's own default text", () => {
+  assert.equal(writeForm(emptyForm()), "{}");
+  assert.equal(writeForm(toggleLock(toggleLock(emptyForm(), "hair.style"), "hair.style")), "{}");
+});
+
 test("broken text gives an empty form, never an exception", () => {
   for (const text of ["", "{", "[]", "null", "3", '{"fields": []}', '{"locks": {"a": 1}}', undefined]) assert.deepEqual(readForm(text), emptyForm());
 });

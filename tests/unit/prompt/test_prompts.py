@@ -25,7 +25,6 @@ from chibi_avatar.prompt.presets import (
     save_user,
     user_list,
 )
-from chibi_avatar.prompt.shapes import for_avatar
 from chibi_avatar.prompt.tokens import estimate, pack, split_tags
 from chibi_avatar.prompt.variety import crowd, distance, draw
 
@@ -71,18 +70,6 @@ def test_every_style_and_outfit_has_a_shape():
     assert {shape_of("hair.style", kind) for kind in lex.entries["hair.style"]} == SHAPES
     assert {shape_of("outfit.kind", kind) for kind in lex.entries["outfit.kind"]} == OUTFITS
     assert shape_of("hair.style", "no such thing") is None
-
-
-def test_the_3d_base_gets_hair_and_outfit_from_what_was_said():
-    """Long hair and a hoodie would be a bob and a T-shirt in 3D."""
-    made = for_avatar(build("long hair, red hoodie, blue jeans", "sd15").character)
-    assert (made["hair.style"], made["outfit.kind"], made["outfit.color"].name, made["outfit.color2"].name) == (
-        "long_straight",
-        "hoodie",
-        "red",
-        "blue",
-    )
-    assert made.evidence("outfit.kind").source == "default"
 
 
 GOLDEN = {
