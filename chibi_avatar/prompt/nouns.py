@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from ..character import FIELDS
 from .choices import Choice
 from .datafiles import load
 from .facts import Notebook, Noun, Parse, color_path, is_garment
 from .lexicon import WORN, ColorWord, Entry, Pattern, lexicon
+from .refusals import Refusals
 from .segment import Piece
 from .text import normalise, tokenise
 
@@ -17,7 +17,6 @@ _HAIR_ADJ = {
     "very long": ("hair.length", "very_long"), "straight": ("hair.texture", "straight"), "wavy": ("hair.texture", "wavy"),
     "curly": ("hair.texture", "curly"), "spiky": ("hair.texture", "spiky"), "messy": ("hair.texture", "messy"),
 }  # fmt: skip
-DROPPABLE = frozenset(WORN) - {"top", "bottom"}
 
 
 @cache
@@ -36,7 +35,7 @@ def placed(found: Entry, place: str) -> Entry | None:
     return lexicon().entries[path][kind]
 
 
-class Nouns:
+class Nouns(Refusals):
     """The part of the reader that keeps the state of a clause and writes nouns into the notebook."""
 
     book: Notebook
@@ -44,10 +43,6 @@ class Nouns:
     chosen: list[Choice]
     last: Noun | None
     hetero: bool
-    explicit_subject: bool
-    markers: int
-    marked: bool
-    named: dict[str, int]
     weight_at: list[tuple[int, int, float, str]]
 
     def reset_clause(self) -> None:
@@ -92,66 +87,8 @@ class Nouns:
         self.colors = []
         self.intensity = 1.0
 
-    def refuse_color(self, noun: Noun) -> None:
-        name = (
-            noun.path.split(".")[0] if noun.entry is None else (noun.entry.en[0] if noun.entry.en else noun.entry.tag)
-        )
-        self.book.negative(f"{self.colors[0].name} {name}", *self.color_span)
-        self.neg_count += 1
-
     def give_back(self) -> None:
         self.attach(self.nouns[-1])
-
-    def withdraw(self, noun: Noun, piece: Piece) -> None:
-        """``眼镜去掉``: what was just named is refused after all."""
-        if noun.negated or noun.entry is None:
-            return
-        fields = self.book.person.fields
-        if fields.get(noun.path) == noun.entry.value:
-            del fields[noun.path]
-            color = color_path(noun.path)
-            if color and noun.colored:
-                fields.pop(color, None)
-        noun.negated = True
-        self.refuse_entry(noun.entry, noun.start, piece.end)
-
-    def drop(self, noun: Noun, body: list[Piece], i: int) -> None:
-        """``把领带换成蝴蝶结``: what is replaced by another thing goes without a word."""
-        follow = self.next_content(body, i)
-        target = follow.meaning("entry") if follow is not None else None
-        fields = self.book.person.fields
-        if (
-            noun.entry is None
-            or noun.colored
-            or target is None
-            or not is_garment(noun.path)
-            or fields.get(noun.path) != noun.entry.value
-        ):
-            return
-        del fields[noun.path]
-        self.nouns.remove(noun)
-        self.last = None
-
-    def withdraw_named(self, piece: Piece, body: list[Piece]) -> None:
-        """The noun right before ``piece`` is refused, and those joined to it (``眼镜、帽子都不要``); not what is worn or coloured before them."""
-        taken: Noun | None = None
-        for word, named in self.negwords:
-            self.book.negative(word, named.start, piece.end)
-        if self.negwords:
-            return
-        for noun in reversed(self.nouns):
-            if noun.kept:
-                return
-            if taken is not None:
-                between = [p for p in body if noun.end <= p.start < taken.start]
-                apart = any(not {m.kind for m in p.meanings} & {"and", "or", "fill", "contrast"} for p in between)
-                if apart or noun.colored or noun.path.split(".")[0] not in DROPPABLE:
-                    return
-            self.withdraw(noun, piece)
-            taken = noun
-            front = next((p for p in reversed(body) if p.end <= noun.start and p.meaning("fill") is None), None)
-            if front is not None and front.meaning("wear") is not None:
-                return
 
     def lips(self, piece: Piece) -> None:
         if self.colors and self.neg is None:
@@ -255,53 +192,6 @@ class Nouns:
                 return True
         return False
 
-    def subject(self, value: str, piece: Piece, pronoun: bool) -> None:
-        if self.parse.subjects > 1 and not self.marked:
-            self.book.who = self.person_of(value, "".join(piece.words), pronoun)
-        if not pronoun and not self.explicit_subject:
-            self.book.person.fields.pop("presentation", None)
-        if not pronoun:
-            self.explicit_subject = True
-        self.book.put("presentation", value, piece.start, piece.end)
-
-    def person_of(self, value: str, word: str, pronoun: bool) -> int:
-        """Which of several people a word names: the one it named before, else one of that presentation, else the next without a name."""
-        if word in self.named:
-            return self.named[word]
-        shown = [person.fields.get("presentation") for person in self.parse.people]
-        fresh = [k for k, seen in enumerate(shown) if seen == value and (pronoun or k not in self.named.values())]
-        unnamed = [
-            k for k in range(int(self.parse.with_me), self.parse.subjects) if k >= len(shown) or shown[k] is None
-        ]
-        same = [k for k, seen in enumerate(shown) if seen == value]
-        index = next(iter((*fresh, *unnamed, *same)), self.book.who)
-        if not pronoun:
-            self.named[word] = index
-        return index
-
-    def still_negated(self, body: list[Piece], i: int, noun: Noun | None) -> bool:
-        """Whether the refusal still reaches this noun."""
-        if self.neg is None:
-            return False
-        if self.neg_count == 0:
-            return True
-        chinese = not body[i].latin if body else False
-        if self.linked or self.neg_linked:
-            if self.colors and not self.neg_colored:
-                self.neg = None
-                return False
-            return True
-        if (
-            chinese
-            and noun is not None
-            and not self.colors
-            and not self.adjectives
-            and noun.path.split(".")[0] in DROPPABLE
-        ):
-            return True
-        self.neg = None
-        return False
-
     def push(self, noun: Noun, body: list[Piece] | None = None, i: int = 0) -> None:
         """A noun arrives: it takes what is pending, or is refused."""
         negated = (
@@ -324,41 +214,6 @@ class Nouns:
         self.copula = None
         self.mods = []
         self.holding = False
-
-    def refuse(self, noun: Noun) -> None:
-        noun.color_refused = bool(self.colors)
-        if noun.entry is None:
-            if self.adjectives and noun.path == "hair.color":
-                self.book.negative(f"{self.adjectives[0][0]} hair", noun.start, noun.end)
-                self.neg_count += 1
-            elif self.colors:
-                self.refuse_color(noun)
-            elif noun.path == "hair.color":
-                self.refuse_entry(lexicon().entries["hair.style"]["ponytail"], noun.start, noun.end)
-            self.colors, self.adjectives = [], []
-            return
-        colors = [word.name for word in self.colors]
-        self.colors, self.adjectives, self.patterns = [], [], []
-        self.refuse_entry(noun.entry, noun.start, noun.end, " ".join(colors))
-        self.neg_count += 1
-
-    def refuse_entry(self, found: Entry, start: int, end: int, color: str = "") -> None:
-        """The thing goes to the negative prompt, and its field to ``none`` where that is a possible and decent wish."""
-        if found.id == "none" and found.path == "shoes.kind":
-            return
-        words = found.tag or (found.en[0] if found.en else found.id.replace("_", " "))
-        self.book.negative(f"{color} {words}".strip(), start, end)
-        group = found.path.split(".")[0]
-        fields = self.book.person.fields
-        if found.path in self.book.person.implied:
-            self.book.person.implied.discard(found.path)
-            fields.pop(found.path, None)
-        if FIELDS[found.path].type == "flag":
-            fields.setdefault(found.path, False)
-        elif group in DROPPABLE or found.path in ("face.beard", "hair.bangs"):
-            fields.setdefault(found.path, "none")
-        elif found.path == "scene.background" and found.id == "simple":
-            fields.setdefault(found.path, "simple")
 
     def accept(self, noun: Noun) -> None:
         entry = noun.entry
@@ -512,15 +367,6 @@ class Nouns:
                 self.book.extra(f"{self.colors[0].name} {word}", start, end)
             self.book.span(start, end, "unknown", self.parse.text[start:end])
         self.colors = []
-
-    def restore(self, noun: Noun) -> None:
-        """``不要红色的裙子，要蓝色的``: it was the colour that was refused, not the thing."""
-        noun.negated = False
-        if noun.entry is not None:
-            fields = self.book.person.fields
-            if fields.get(noun.path) in (None, "none"):
-                fields.pop(noun.path, None)
-                self.book.put(noun.path, noun.entry.value, noun.start, noun.end)
 
     def end_clause(self, body: list[Piece]) -> None:
         if self.sides:

@@ -9,17 +9,15 @@ from __future__ import annotations
 import re
 
 from ..character import FIELDS
-from .choices import Choices
 from .clauses import FIRST_PERSON, PRONOUNS, clauses, how_many, marker, person, with_me
 from .datafiles import load
 from .facts import Notebook, Noun, Parse, Span, color_path, is_garment, literal
-from .lexicon import WORN, ColorWord, Entry, Meaning, lexicon, shaded
-from .nouns import Nouns
+from .lexicon import WORN, ColorWord, Entry, Meaning, lexicon
 from .segment import Piece, segment
 from .text import MAX_CHARACTERS, normalise, specials, tokenise
+from .tints import Tints
 from .weights import regions
 
-_LINKS = frozenset(("and", "or", "fill", "minor", "copula", "wear", "hold", "contrast"))
 _HEADS = {
     "hair": "hair.color",
     "eyes": "eyes.color",
@@ -29,17 +27,11 @@ _HEADS = {
     "skin": "skin.color",
 }
 _EVERYDAY = frozenset(("很", "好", "老", "太", "挺", "真的很", "so", "really", "too"))
-_COUNTED = {
-    "girl": "feminine", "女": "feminine", "妹": "feminine", "姐": "feminine", "闺": "feminine", "women": "feminine", "姑娘": "feminine",
-    "sister": "feminine", "母": "feminine", "boy": "masculine", "男": "masculine", "men": "masculine", "兄": "masculine",
-    "弟": "masculine", "父": "masculine", "子": "masculine", "brother": "masculine", "guy": "masculine",
-}  # fmt: skip
 _FEMININE = frozenset(("girl", "lady", "woman", "女", "娘", "姐", "妹"))
 _GENDERED = re.compile("girl|lady|woman|boy|女|娘|姐|妹|少年|小哥|大叔")
-_WHO = re.compile("girl|women|sister|姑娘|brother|boy|men|guy|[女妹姐闺母男兄弟父]|(?<=[父母])子")
 
 
-class Reader(Choices, Nouns):
+class Reader(Tints):
     """One pass over the pieces of a description."""
 
     def __init__(self, parse: Parse, pieces: list[Piece], weight_at: list[tuple[int, int, float, str]]) -> None:
@@ -214,128 +206,6 @@ class Reader(Choices, Nouns):
         follow = self.next_content(body, i)
         return follow is not None and bool(lexicon().lookup((body[i].words[0], *follow.words)))
 
-    def on_color(self, piece: Piece, meaning: Meaning, body, i) -> None:
-        word: ColorWord = meaning.value
-        if self.shade:
-            word, self.shade = shaded(word, self.shade), ""
-        if self.side:
-            self.sides[self.side] = (word, piece)
-            self.side = ""
-            if self.last is not None:
-                self.last.colored = True
-            return
-        if (
-            len(self.colors) == 1 and self.nouns and not self.nouns[-1].colored and self.nouns[-1].bare and self.neg is None
-            and not self.linked and self.copula is None and not self.half and body[i - 1].words != ("一",)
-        ):  # fmt: skip
-            self.give_back()
-        fields = self.book.person.fields
-        if (
-            self.half
-            and not self.colors
-            and fields.get("hair.coloring") == "two_tone"
-            and "hair.color2" not in fields
-            and self.nouns
-        ):
-            self.book.put("hair.color2", word.color(), piece.start, piece.end)
-            return
-        if not self.colors:
-            self.color_span = (piece.start, piece.end)
-        self.colors.append(word)
-        self.color_span = (self.color_span[0], piece.end)
-        if self.neg is not None and not self.neg_count:
-            self.neg_colored = True
-        follows = self.chosen[i + 1][0] if i + 1 < len(body) else ""
-        if follows in ("left", "right") and body[i + 1].words[0] == "on":
-            return
-        if follows == "and" and not self.color_follows(i + 1):
-            follows = ""
-        if follows == "fill" and body[i + 1].words == ("一",) and self.color_follows(i + 1):
-            return
-        if (
-            self.nouns
-            and self.nouns[-1].accent
-            and not self.nouns[-1].colored
-            and i
-            and self.chosen[i - 1][0] == "entry"
-        ):
-            self.attach(self.nouns[-1])
-            return
-        if self.nouns and self.nouns[-1].path == "skin.color" and self.nouns[-1].bare and follows != "color":
-            self.skin(self.nouns.pop())
-            return
-        if self.copula is not None and follows not in ("color", "shade", "and"):
-            joined = follows in ("entry", "head", "pattern") and self.copula.path.startswith(("outfit", "hair"))
-            if follows == "entry":
-                joined = joined or self.chosen[i + 1][1].value.path == self.copula.path
-            if not joined or self.copula.path == "outfit.color" and follows != "entry":
-                self.attach(self.copula)
-            self.copula = None
-        elif self.back and follows not in ("color", "and", "shade") and self.nouns:
-            self.attach(self.nouns[-1])
-        elif self.bare_before(body, i):
-            self.attach(self.nouns[-1])
-        self.linked = False
-
-    def color_follows(self, i: int) -> bool:
-        """Whether a colour comes next after position ``i``, past fillers."""
-        for kind, _ in self.chosen[i + 1 :]:
-            if kind != "fill":
-                return kind in ("color", "shade")
-        return False
-
-    def bare_before(self, body: list[Piece], i: int) -> bool:
-        """``头发粉色裙子…``: a region named alone takes the colour right after it, when the next noun has its own or is not a region."""
-        if not self.nouns or not self.nouns[-1].bare or self.nouns[-1].colored or len(self.colors) != 1 or self.linked:
-            return False
-        after = next((k for k in range(i - 1, -1, -1) if self.chosen[k][0] not in ("fill", "shade")), None)
-        if after is None or self.chosen[after][0] != "head":
-            return False
-        if i + 1 < len(body) and self.chosen[i + 1][0] in ("color", "and", "shade"):
-            return False
-        nxt = next((k for k in range(i + 1, len(body)) if self.chosen[k][0] in ("head", "entry")), None)
-        if nxt is None:
-            return True
-        later = any(self.chosen[k][0] == "color" for k in range(nxt + 1, len(body)))
-        if self.chosen[nxt][0] == "head":
-            return later
-        return True
-
-    def on_shade(self, piece: Piece, meaning: Meaning, body, i) -> None:
-        self.shade = meaning.value
-
-    def on_tone(self, piece: Piece, meaning: Meaning, body, i) -> None:
-        if self.neg is not None:
-            self.book.negative(f"{meaning.value} skin", piece.start, piece.end)
-            return
-        self.book.put("skin.color", lexicon().tones[meaning.value], piece.start, piece.end)
-
-    def on_pattern(self, piece: Piece, meaning: Meaning, body, i) -> None:
-        if (
-            self.describe(piece)
-            or meaning.value.id == "print"
-            and self.patterns
-            and self.patterns[-1][1].end == piece.start
-        ):
-            return
-        after = body[i + 1] if i + 1 < len(body) else None
-        if after is not None and "".join(after.words) in load("grammar")["sleeves"] and not after.meaning("entry"):
-            self.book.extra(f"{meaning.value.tag} {' '.join(after.words)}", piece.start, after.end)
-            return
-        if self.neg is not None and self.next_content(body, i) is None:
-            self.book.negative(meaning.value.tag, piece.start, piece.end)
-            self.neg_count += 1
-            return
-        if self.holding and self.next_content(body, i) is None:
-            self.book.extra(piece.words[0] if piece.latin else meaning.value.tag, piece.start, piece.end)
-            return
-        if self.colors and self.printed(piece, body, i) and self.last is not None and is_garment(self.last.path):
-            self.book.put(
-                f"{self.last.path.split('.')[0]}.color2", self.colors[-1].color(), *self.color_span, weak=True
-            )
-            self.colors = []
-        self.patterns.append((meaning.value, piece))
-
     def on_adj(self, piece: Piece, meaning: Meaning, body, i) -> None:
         if self.described is not None and self.described.entry is not None and self.describe(piece):
             return
@@ -348,51 +218,6 @@ class Reader(Choices, Nouns):
     def on_slight(self, piece: Piece, meaning, body, i) -> None:
         self.intensity = 0.85
 
-    def on_half(self, piece: Piece, meaning, body, i) -> None:
-        self.half = True
-
-    def on_hetero(self, piece: Piece, meaning, body, i) -> None:
-        self.hetero = True
-        self.last = Noun("eyes.color", piece.start, piece.end, bare=True)
-        if self.sides:
-            self.settle_sides("eyes")
-        if len(self.colors) >= 2:
-            self.attach(Noun("eyes.color", piece.start, piece.end))
-
-    def on_left(self, piece: Piece, meaning, body, i) -> None:
-        self.on_side("left", piece, body, i)
-
-    def on_right(self, piece: Piece, meaning, body, i) -> None:
-        self.on_side("right", piece, body, i)
-
-    def on_side(self, side: str, piece: Piece, body: list[Piece], i: int) -> None:
-        """``左黑右白``, ``green on the left``; with several people a side may be a person."""
-        follow = next((k for k in range(i + 1, len(body)) if self.chosen[k][0] != "fill"), None)
-        one = (
-            follow is not None and i + 1 < follow and body[i + 1].words == ("的",) and self.chosen[follow][0] == "entry"
-        )
-        if (
-            self.parse.subjects > 1
-            and follow is not None
-            and (one or person(body[follow]) or self.chosen[follow][0] in ("wear", "one"))
-        ):
-            if not person(body[follow]):
-                self.turn_to(int(side == "right"))
-            return
-        if piece.words[0] == "on" and len(self.colors) == 1:
-            self.sides[side] = (self.colors.pop(), piece)
-            if self.last is not None:
-                self.last.colored = True
-            return
-        self.side = side
-
-    def on_other(self, piece: Piece, meaning, body, i) -> None:
-        if self.parse.subjects > 1 and not (self.last is not None and self.last.path.startswith("eyes")):
-            self.on_second(piece, meaning, body, i)
-            return
-        noun = Noun("eyes.color", piece.start, piece.end, bare=True, eye="right")
-        self.push(noun)
-
     def on_number(self, piece: Piece, meaning: Meaning, body, i) -> int:
         if i + 1 < len(body) and self.chosen[i + 1][0] == "heads":
             heads, field = float(meaning.value), FIELDS["proportions.heads"]
@@ -402,57 +227,6 @@ class Reader(Choices, Nouns):
                 self.parse.notes.append(f"{heads:g} heads is outside {field.low:g} to {field.high:g}; ignored")
             return 2
         return 1
-
-    def on_count(self, piece: Piece, meaning: Meaning, body, i) -> None:
-        signs = [_COUNTED[word] for word in _WHO.findall("".join(piece.words))]
-        if signs and not self.marked:
-            for index in range(self.parse.subjects):
-                self.book.who = index
-                if "presentation" not in self.book.person.fields:
-                    self.book.put("presentation", signs[min(index, len(signs) - 1)], piece.start, piece.end)
-            self.book.who = 0
-
-    def on_one(self, piece: Piece, meaning, body, i) -> None:
-        if self.parse.subjects > 1:
-            self.next_person()
-
-    def next_person(self) -> None:
-        self.turn_to(self.markers)
-        self.markers += 1
-
-    def turn_to(self, index: int) -> None:
-        """What follows is about this person."""
-        self.book.who = min(index, self.parse.subjects - 1)
-        self.last = None
-        self.marked = True
-
-    def on_second(self, piece: Piece, meaning, body, i) -> None:
-        if self.parse.subjects > 1:
-            self.turn_to(1)
-            self.markers = 2
-
-    def on_base(self, piece: Piece, meaning, body, i) -> None:
-        if self.colors and self.last is not None:
-            self.attach(self.last)
-
-    def on_dots(self, piece: Piece, meaning, body, i) -> None:
-        target = self.last if self.last is not None and is_garment(self.last.path) else None
-        if self.colors and target is not None:
-            group = target.path.split(".")[0]
-            self.book.put(f"{group}.color2", self.colors[-1].color(), *self.color_span, weak=True)
-            self.colors = []
-        self.patterns.append((lexicon().patterns["polka_dot"], piece))
-
-    def on_tips(self, piece: Piece, meaning, body, i) -> None:
-        self.push(
-            Noun(
-                "hair.coloring",
-                piece.start,
-                piece.end,
-                entry=lexicon().entries["hair.coloring"]["gradient"],
-                accent=True,
-            )
-        )
 
     def on_bare(self, piece: Piece, meaning, body, i) -> None:
         self.book.negative(meaning.value, piece.start, piece.end)

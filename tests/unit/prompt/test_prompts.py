@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chibi_avatar.avatar.wardrobe import plan
 from chibi_avatar.character import FIELDS, Character, CharacterError, Color
 from chibi_avatar.prompt import build, read_prompt
 from chibi_avatar.prompt.conflicts import resolve_conflicts, unresolved
@@ -70,6 +71,13 @@ def test_every_style_and_outfit_has_a_shape():
     assert {shape_of("hair.style", kind) for kind in lex.entries["hair.style"]} == SHAPES
     assert {shape_of("outfit.kind", kind) for kind in lex.entries["outfit.kind"]} == OUTFITS
     assert shape_of("hair.style", "no such thing") is None
+
+
+def test_the_3d_base_gets_hair_and_outfit_from_what_was_said():
+    """Long hair and a hoodie would be a bob and a T-shirt in 3D."""
+    made = plan(build("long hair, red hoodie, blue jeans", "sd15").character)
+    assert {"hair_long_straight", "top_hoodie", "bottom_trousers"} <= set(made.pieces)
+    assert (made.cloth["top_hoodie"].main, made.cloth["bottom_trousers"].main) == ("#d8333a", "#4a78d6")
 
 
 GOLDEN = {
