@@ -221,7 +221,7 @@ def how_many(pieces: list[Piece]) -> int:
     kin: set[tuple[str, ...]] = set()
     for k, who in named:
         before = _before(pieces, k)
-        if before is None or before.brk:
+        if before is None or before.brk or before.words == (":",):
             starts.add(who)
             if set("".join(pieces[k].words)) & _KIN and pieces[k].words[-1] not in "子娘":
                 kin.add(tuple(dict.fromkeys(pieces[k].words)))

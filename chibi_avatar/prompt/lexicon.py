@@ -130,6 +130,9 @@ def _plural(words: tuple[str, ...]) -> tuple[str, ...] | None:
     return (*words[:-1], last + "s")
 
 
+_ON_BODY = re.compile(
+    r" (on|in|over|under|behind|around|across) (nose|cheeks?|face|head|neck|hair|eyes?|ears?|forehead|chest|shoulders?|hips?|waist|back)\b"
+)
 _LATIN = re.compile("[a-z]+(?: [a-z]+)*")
 _HAN = re.compile("[\u3400-\u9fff]+")
 
@@ -214,6 +217,10 @@ def lexicon() -> Lexicon:
                 meaning = Meaning("entry", entry)
                 for surface in en:
                     builder.add(surface, meaning, plural=True, rank=2)
+                    at = _ON_BODY.search(surface)
+                    if at:
+                        for owner in ("her", "his", "the"):
+                            builder.add_weak(f"{surface[: at.start(2)]}{owner} {surface[at.start(2) :]}", meaning)
                 for surface in zh:
                     builder.add(surface, meaning)
                 for sign in item.get("emoji", ()):

@@ -238,7 +238,7 @@ class Nouns(Refusals):
             first, self.colors = self.colors[:1], self.colors[1:]
             self.book.colors(self.nouns[-1], first, *self.color_span)
         if self.colors:
-            if noun.accent or color_path(noun.path) or noun.path == "face.marking":
+            if noun.accent or color_path(noun.path) or noun.path in ("face.marking", "species", "role"):
                 if self.half and noun.path.startswith("hair."):
                     self.book.put("hair.coloring", "two_tone", *self.color_span)
                 self.book.colors(noun, self.colors, *self.color_span, weight=weight if noun.entry is None else 1.0)

@@ -11,7 +11,7 @@ import re
 from ..character import FIELDS
 from .clauses import FIRST_PERSON, PRONOUNS, clauses, how_many, marker, person, with_me
 from .datafiles import load
-from .facts import Notebook, Noun, Parse, Span, color_path, is_garment, literal
+from .facts import GENERIC, Notebook, Noun, Parse, Span, color_path, is_garment, literal
 from .lexicon import WORN, ColorWord, Entry, Meaning, lexicon
 from .segment import Piece, segment
 from .text import MAX_CHARACTERS, normalise, specials, tokenise
@@ -26,6 +26,7 @@ _HEADS = {
     "eye_right": "eyes.color",
     "skin": "skin.color",
 }
+_ANIMAL_PRINTS = frozenset(("animal_print", "cat", "bear_print", "bunny_print"))
 _EVERYDAY = frozenset(("很", "好", "老", "太", "挺", "真的很", "so", "really", "too"))
 _FEMININE = frozenset(("girl", "lady", "woman", "女", "娘", "姐", "妹"))
 _GENDERED = re.compile("girl|lady|woman|boy|女|娘|姐|妹|少年|小哥|大叔")
@@ -401,9 +402,35 @@ class Reader(Tints):
             self.settle_sides(name)
         self.push(noun)
 
-    def on_entry(self, piece: Piece, meaning: Meaning, body, i) -> None:
+    def eyes_next(self, body: list[Piece], i: int) -> bool:
+        following = self.next_content(body, i)
+        head = following.meaning("head") if following is not None else None
+        return head is not None and head.value == "eyes"
+
+    def on_entry(self, piece: Piece, meaning: Meaning, body, i) -> int | None:
         found: Entry = meaning.value
+        if len(body) == 1 and self.last is not None and self.last.entry is not None and self.last.entry.id in GENERIC:
+            self.described = self.last
+            if self.describe(piece):
+                return 1
         found = self.compose(found, piece)
+        ahead = self.chosen[i + 1] if i + 1 < len(body) and piece.latin and body[i + 1].start <= piece.end + 1 else None
+        if (
+            ahead is not None
+            and found.path == "held.kind"
+            and self.neg is None
+            and (ahead[0] == "head" or ahead[0] == "unknown" and not self.holding)
+        ):
+            color = f"{self.colors[-1].name} " if self.colors and ahead[0] == "unknown" else ""
+            self.book.extra(f"{color}{found.tag} {' '.join(body[i + 1].words)}", piece.start, body[i + 1].end)
+            if ahead[0] == "head":
+                return 1
+            self.colors = []
+            self.book.span(body[i + 1].start, body[i + 1].end, "unknown", " ".join(body[i + 1].words))
+            return 2
+        if found.path == "hair.coloring" and self.eyes_next(body, i):
+            self.book.extra(f"{found.tag} eyes", piece.start, piece.end)
+            return 1
         if found.path == "presentation":
             if self.neg is None and len(self.colors) == 1 and self.colors[0].implies:
                 self.book.put(self.colors[0].implies, self.colors[0].color(), *self.color_span)
@@ -449,7 +476,7 @@ class Reader(Tints):
         if (
             found.path == "held.kind"
             and self.neg is None
-            and not self.holding
+            and (not self.holding or piece.latin and i + 1 < len(body) and body[i + 1].latin)
             and i + 1 < len(body)
             and self.chosen[i + 1][0] == "entry"
         ):
@@ -464,6 +491,15 @@ class Reader(Tints):
             ):
                 self.mods.append(Piece(piece.start, piece.end, (found.id,), ()))
                 return
+            hood = lexicon().entries["hat.kind"]["animal_hood"]
+            if (
+                beside.path == "hat.kind"
+                and beside.id == "hat"
+                and print_of is not None
+                and print_of.id in _ANIMAL_PRINTS
+            ):
+                self.push(Noun("hat.kind", piece.start, body[i + 1].end, entry=hood, words=piece.words))
+                return 2
             if print_of is not None and is_garment(beside.path):
                 self.patterns.append((print_of, piece))
                 return

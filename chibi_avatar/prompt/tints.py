@@ -147,6 +147,10 @@ class Tints(Choices, People, Nouns):
             group = target.path.split(".")[0]
             self.book.put(f"{group}.color2", self.colors[-1].color(), *self.color_span, weak=True)
             self.colors = []
+        elif self.colors:
+            self.book.extra(f"{self.colors[-1].name} {piece.words[-1] if piece.latin else 'spots'}", *self.color_span)
+            self.colors = []
+            return
         self.patterns.append((lexicon().patterns["polka_dot"], piece))
 
     def on_tips(self, piece: Piece, meaning, body, i) -> None:
