@@ -13,7 +13,7 @@ from .fill import Continuation, Unseen, continuation, fill_mirror, fill_surface
 from .gbuffer import sample
 from .guides import cut_sheet
 from .matching import disagreement, match
-from .metrics import psnr, seam_delta_e
+from .metrics import decibels, seam_delta_e
 from .model import Avatar, AvatarError, Texture
 from .padding import close_seams, pull_push, seam_points
 from .refine import Target, refine
@@ -193,24 +193,26 @@ def bake(
     inside = owner != _OUTSIDE
     covered = owner >= 0
     _warn_overlap(avatar, keep, size, int(inside.sum()), notes)
-    mirrored = surface = 0
-    for part in unseen:
+
+    def fill_strip(part: Unseen) -> tuple[int, int]:
+        done = 0
         if options.mirror:
-            done = fill_mirror(part, avatar.mesh, atlas, covered)
-            mirrored += int(done.sum())
-            part = part.only(~done)
-        surface += len(part.pixels)
+            mirrored = fill_mirror(part, avatar.mesh, atlas, covered)
+            done, part = int(mirrored.sum()), part.only(~mirrored)
         fill_surface(part, coarse.texels.triangles, atlas, rest)
+        return done, len(part.pixels)
+
+    counts = each(fill_strip, unseen)
     del unseen
     picture = pull_push(atlas.view(size, size, 3), inside.view(size, size))
-    targets = [source.target(number) for number, source in enumerate(sources)]
+    targets = each(lambda item: item[1].target(item[0], size), enumerate(sources))
     if options.strength == 1:
-        refine(picture, owner, targets, _ROUNDS, gap > _CONFLICT)
+        refine(atlas, owner, targets, _ROUNDS, gap > _CONFLICT)
     first, second = _plain_seams(avatar, keep, size)
     close_seams(picture, first, second)
 
     result = picture.mul_(255).add_(0.5).to(torch.uint8)
-    error = each(lambda target: _error(result, target), targets)
+    error = each(lambda target: _error(result.view(-1, 3), target), targets)
     pixels = result.cpu().numpy()
     textures = list(avatar.textures)
     before = textures[avatar.atlas]
@@ -220,8 +222,8 @@ def bake(
         "atlas": size,
         "texels": int(inside.sum()),
         **_coverage(avatar, keep, owner, size),
-        "filled_mirror": mirrored,
-        "filled_surface": surface,
+        "filled_mirror": sum(done for done, _ in counts),
+        "filled_surface": sum(others for _, others in counts),
         "fill": rest.way,
         "view_gap": [round(first_gap, 4), round(gap, 4)],
         "views": [
@@ -286,7 +288,7 @@ class _Source:
         view, color = self.read(view)
         return view, self.correct(color)
 
-    def target(self, number: int) -> Target:
+    def target(self, number: int, size: int) -> Target:
         """What the baked avatar should look like from here, away from depth edges."""
         import torch
 
@@ -304,7 +306,7 @@ class _Source:
             good = usable if good is None else good & usable
         if good is not None:
             uv, pixels, x, y = uv[good], pixels[good], x[good], y[good]
-        return Target(number, uv, pixels, self.correct(bilinear(self.picture, x, y)), (height, width))
+        return Target.at(uv, size, number, pixels, self.correct(bilinear(self.picture, x, y)), (height, width))
 
     def report(self, camera: Camera, texels: int, error: float) -> dict[str, Any]:
         """What a person wants to know about this view."""
@@ -494,8 +496,9 @@ def _coverage(avatar: Avatar, keep: np.ndarray | None, owner: torch.Tensor, size
 
 
 def _error(atlas: torch.Tensor, target: Target) -> float:
-    """PSNR in dB of the baked avatar against one registered, colour-matched view, on a third of its pixels."""
-    if not len(target.uv):
+    """PSNR in dB of the baked atlas (S·S, 3) uint8 against one registered, colour-matched view."""
+    import torch
+
+    if not len(target.wanted):
         return 0.0
-    got = sample(atlas, target.uv[::3]).div_(255)
-    return psnr(got.cpu().numpy(), target.wanted[::3].cpu().numpy())
+    return decibels(float(target.read(atlas).div_(255).sub_(target.wanted).square_().mean(dtype=torch.float64)))

@@ -53,9 +53,13 @@ def delta_e2000(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def psnr(first: np.ndarray, second: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB for values 0..1; 99 for identical ones."""
-    error = (
+    return decibels(
         float(np.mean((np.asarray(first, np.float64) - np.asarray(second, np.float64)) ** 2)) if np.size(first) else 0.0
     )
+
+
+def decibels(error: float) -> float:
+    """The PSNR of a mean squared ``error`` of values 0..1, at most 99."""
     return 99.0 if error < 10**-9.9 else float(-10 * np.log10(error))
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .gbuffer import sample
 from .raster import chunks
 from .workers import each
 
@@ -27,49 +26,84 @@ _REACH = 4  # pixels; slower differences are colour matching and blending at wor
 
 @dataclass
 class Target:
-    """What one view wants to see: at ``uv`` (N, 2), in pixels ``pixels`` (N,) of its ``shape`` (H, W), the colours ``wanted`` (N, 3)."""
+    """What one view wants to see: in pixels ``pixels`` (N,) of its ``shape`` (H, W), the colours ``wanted`` (N, 3); and how a renderer reads
+    the ``size``² atlas there: four texels from ``corner`` (N,) on, with ``shares`` (N, 4)."""
 
     number: int
-    uv: torch.Tensor
     pixels: torch.Tensor
     wanted: torch.Tensor
     shape: tuple[int, int]
+    size: int
+    corner: torch.Tensor
+    shares: torch.Tensor
+
+    @classmethod
+    def at(
+        cls,
+        uv: torch.Tensor,
+        size: int,
+        number: int,
+        pixels: torch.Tensor,
+        wanted: torch.Tensor,
+        shape: tuple[int, int],
+    ) -> Target:
+        """For pixels that show the places ``uv`` (N, 2) of the atlas."""
+        import torch
+
+        place = (uv * size).sub_(0.5).clamp_(0, size - 1)
+        corner = place.long().clamp_(max=size - 2)
+        u, v = (place - corner).unbind(1)
+        shares = torch.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], 1)
+        return cls(number, pixels, wanted, shape, size, corner[:, 1] * size + corner[:, 0], shares)
+
+    @property
+    def steps(self) -> tuple[int, int, int, int]:
+        """From ``corner`` to the four texels."""
+        return 0, 1, self.size, self.size + 1
+
+    def read(self, flat: torch.Tensor) -> torch.Tensor:
+        """What an atlas (S·S, 3), float32 or uint8, shows: (N, 3) float32 in its range."""
+        import torch
+
+        out = torch.empty_like(self.wanted)
+        for part in chunks(len(out), out.device):
+            corner, shares = self.corner[part], self.shares[part]
+            total = torch.index_select(flat, 0, corner).float().mul_(shares[:, :1])
+            for number, step in enumerate(self.steps[1:], 1):
+                total.addcmul_(torch.index_select(flat, 0, corner + step).float(), shares[:, number : number + 1])
+            out[part] = total
+        return out
 
 
-def refine(atlas: torch.Tensor, owner: torch.Tensor, targets: list[Target], rounds: int, conflict: bool) -> None:
-    """Change ``atlas`` (S, S, 3) so that reading it gives the targets. Where views are in ``conflict``, each moves only the texels that it
-    owns (``owner`` (S·S,) is its number), and only by differences finer than a few pixels."""
+def refine(flat: torch.Tensor, owner: torch.Tensor, targets: list[Target], rounds: int, conflict: bool) -> None:
+    """Change the atlas ``flat`` (S·S, 3) so that reading it gives the targets. Where views are in ``conflict``, each moves only the texels
+    that it owns (``owner`` (S·S,) is its number), and only by differences finer than a few pixels."""
     import torch
 
-    size = atlas.shape[0]
-    flat = atlas.view(-1, 3)
-
-    def compare(target: Target) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        place = target.uv * size
-        cell = place.long().clamp_(0, size - 1)
-        if conflict:
-            mine = torch.nonzero(owner[cell[:, 1] * size + cell[:, 0]] == target.number).squeeze(1)
-            residual = target.wanted[mine] - sample(atlas, target.uv[mine])
-            residual = _fine(residual, target.pixels[mine], target.shape)
-            place = place[mine]
-        else:
-            residual = target.wanted - sample(atlas, target.uv)
-        place = place.sub_(0.5)
-        corner = place.floor()
-        place -= corner
-        corner = corner.long().clamp_(0, size - 2)
-        return corner[:, 1] * size + corner[:, 0], place[:, 0], place[:, 1], residual
+    def accumulate(group: list[Target]) -> torch.Tensor:
+        total = torch.zeros((len(flat), 4), dtype=torch.int32, device=flat.device)
+        for target in group:
+            corner, shares = target.corner, target.shares
+            residual = target.wanted - target.read(flat)
+            if conflict:
+                nearest = corner + torch.tensor(target.steps, device=flat.device)[shares.argmax(1)]
+                mine = torch.nonzero(owner[nearest] == target.number).squeeze(1)
+                residual = _fine(residual[mine], target.pixels[mine], target.shape)
+                corner, shares = corner[mine], shares[mine]
+            for part in chunks(len(corner), flat.device):
+                values = torch.nn.functional.pad(residual[part], (0, 1), value=1.0).mul_(_STEPS)
+                for number, step in enumerate(target.steps):
+                    share = shares[part, number : number + 1]
+                    total.index_add_(0, corner[part] + step, (values * share).round_().int())
+        return total
 
     for _ in range(rounds):
-        total = torch.zeros((size * size, 4), dtype=torch.int32, device=atlas.device)
-        for corner, x, y, residual in each(compare, targets):
-            values = torch.cat([residual, torch.ones_like(x)[:, None]], 1).mul_(_STEPS)
-            for part in chunks(len(corner), atlas.device):
-                u, v = x[part, None], y[part, None]
-                for step, share in ((0, (1 - u) * (1 - v)), (1, u * (1 - v)), (size, (1 - u) * v), (size + 1, u * v)):
-                    total.index_add_(0, corner[part] + step, (values[part] * share).round_().int())
+        sums = each(accumulate, [group for group in (targets[::2], targets[1::2]) if group])
+        total = sums[0]
+        for other in sums[1:]:
+            total += other
         moved = torch.nonzero(total[:, 3]).squeeze(1)
-        for part in chunks(len(moved), atlas.device):
+        for part in chunks(len(moved), flat.device):
             texel = moved[part]
             change = total[texel].float()
             change = change[:, :3] / change[:, 3:].clamp(min=_LEAST * _STEPS) * _GAIN
