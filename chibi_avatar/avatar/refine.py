@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _GAIN = 1.5  # over-relaxation: two rounds do the work of three
 _LEAST = 0.25  # a texel that was hardly read is not moved further than this share of its reading would
 _STEPS = 4096  # residuals are summed in these fractions of 1, so that the sum does not depend on its order
+_ALONE = 1 << 23  # texels from which two sums side by side would need too much memory
 _REACH = 4  # pixels; slower differences are colour matching and blending at work, and stay
 
 
@@ -97,8 +98,9 @@ def refine(flat: torch.Tensor, owner: torch.Tensor, targets: list[Target], round
                     total.index_add_(0, corner[part] + step, (values * share).round_().int())
         return total
 
+    groups = [targets] if len(flat) > _ALONE else [group for group in (targets[::2], targets[1::2]) if group]
     for _ in range(rounds):
-        sums = each(accumulate, [group for group in (targets[::2], targets[1::2]) if group])
+        sums = each(accumulate, groups)
         total = sums[0]
         for other in sums[1:]:
             total += other
