@@ -324,8 +324,8 @@ class _Source:
 
 
 def atlas_faces(avatar: Avatar) -> np.ndarray | None:
-    """(F,) bool: opaque triangles painted from the atlas; None when that is all of them. Overlays (brows, lashes) keep their texture."""
-    painted = np.array([m.texture == avatar.atlas and m.alpha_mode == "OPAQUE" for m in avatar.materials], bool)
+    """(F,) bool: solid triangles painted from the atlas; None when that is all of them. Thin layers (blush, shadow) keep their texture."""
+    painted = np.array([m.texture == avatar.atlas and m.alpha_mode != "BLEND" for m in avatar.materials], bool)
     if not painted.any():
         painted = np.array([m.texture == avatar.atlas for m in avatar.materials], bool)
     if not painted.any() or not len(avatar.textures):

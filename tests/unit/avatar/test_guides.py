@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from chibi_testing.shapes import figure
+from scipy.ndimage import binary_erosion
 
 from chibi_avatar.avatar.bake import BakeOptions, bake
 from chibi_avatar.avatar.camera import Camera, Views, view_set
@@ -182,3 +183,20 @@ def test_what_a_thin_layer_tints_is_not_painted_under_it():
     result = bake(layered, paint, views, BakeOptions(512, register=False, match_colors=False))
     old, new = guide_maps(layered, views, ["paint"])["paint"], guide_maps(result.avatar, views, ["paint"])["paint"]
     assert np.abs(old - new).max() < 0.1 and result.avatar.textures[1] is layered.textures[1]
+
+
+def test_cut_out_cloth_is_painted_and_keeps_its_holes():
+    """VRoid clothes are cut out of their texture by alpha: they must take the drawing, and lace must stay lace."""
+    layered = replace(_with_layers("MASK", 255), atlas=1)
+    views = view_set(layered, "front", 256)
+    paint = guide_maps(layered, views, ["paint"])["paint"].copy()
+    red = np.abs(paint - np.float32([1, 0, 0])).max(3) < 0.1
+    assert red.sum() > 400
+    paint[red] = (0.1, 0.3, 0.9)
+    result = bake(layered, paint, views, BakeOptions(512, register=False, match_colors=False))
+    again = guide_maps(result.avatar, views, ["paint"])["paint"]
+    inner = binary_erosion(red[0], iterations=2)
+    assert np.abs(again[0][inner] - np.float32([0.1, 0.3, 0.9])).max() < 0.06
+    pixels = result.avatar.textures[1].pixels
+    assert pixels.shape[2] == 4 and 0.45 < (pixels[:, :, 3] > 127).mean() < 0.55
+    assert result.avatar.textures[0] is layered.textures[0]
