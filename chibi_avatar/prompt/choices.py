@@ -7,6 +7,7 @@ from .facts import color_path, is_garment
 from .lexicon import Meaning, lexicon
 from .segment import Piece
 
+REACH = 12  # pieces that a word looks ahead or back
 Choice = tuple[str, Meaning | None]
 
 _PICTURED = frozenset(("held", "scene", "hair_ornament", "animal_ears", "species", "wings", "tail", "earrings"))
@@ -169,7 +170,7 @@ class Choices:
     @staticmethod
     def next_content(body: list[Piece], i: int) -> Piece | None:
         """The next piece that is a thing, past modifiers and fillers."""
-        for piece in body[i + 1 :]:
+        for piece in body[i + 1 : i + 1 + REACH]:
             kinds = {m.kind for m in piece.meanings}
             if kinds & {"head", "heads"}:
                 return piece

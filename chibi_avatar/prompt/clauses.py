@@ -11,6 +11,7 @@ _MODIFIERS = frozenset(("color", "shade", "adj", "pattern", "tone", "very", "sli
 _WAITING = _MODIFIERS | frozenset(
     ("neg", "wear", "hold", "and", "or", "copula", "in", "left", "right", "number", "half", "one", "affirm", "contrast")
 )
+_REACH = 16  # pieces of a clause that decide about the next
 _BOUND = frozenset(("copula", "postneg", "and", "or", "base", "tips", "theme", "heads", "dots"))
 
 
@@ -53,8 +54,8 @@ def _split(body: list[Piece]) -> list[list[Piece]]:
         plain = not decoration(chunk[0]) and not decoration(parts[-1][-1])
         if (
             plain
-            and _joins(parts[-1], chunk)
-            and (_needs_color(parts[-1]) or not _looks_ahead(chunk, chunks[k + 1 : k + 3]))
+            and _joins(parts[-1][-_REACH:], chunk)
+            and (_needs_color(parts[-1][-_REACH:]) or not _looks_ahead(chunk, chunks[k + 1 : k + 3]))
         ):
             parts[-1] = parts[-1] + chunk
         else:

@@ -210,7 +210,7 @@ class Reader(Tints):
     def on_adj(self, piece: Piece, meaning: Meaning, body, i) -> None:
         if self.described is not None and self.described.entry is not None and self.describe(piece):
             return
-        self.adjectives.append((meaning.value, piece))
+        self.adjectives = [*self.adjectives[-7:], (meaning.value, piece)]
 
     def on_very(self, piece: Piece, meaning: Meaning, body, i) -> None:
         if meaning.value not in _EVERYDAY:
