@@ -239,9 +239,13 @@ class Notebook:
                 self.put("eyes.color_right", color, start, end)
 
     def finish(self) -> None:
-        """Drop what only repeats: a right eye of the left eye's colour, a second hair colour equal to the first."""
+        """An archer's bow is no ribbon. Drop what only repeats: a right eye of the left eye's colour, a second hair colour equal to the first."""
         for person in self.parse.people:
             fields = person.fields
+            archer = fields.get("role") in ("archer", "ranger") or fields.get("bag.kind") == "quiver"
+            if archer and fields.get("hair_ornament.kind") == "bow" and "held.kind" not in fields:
+                del fields["hair_ornament.kind"]
+                fields["held.kind"] = "bow_and_arrow"
             if fields.get("eyes.color_right") is not None and fields["eyes.color_right"] == fields.get("eyes.color"):
                 del fields["eyes.color_right"]
             if fields.get("outfit.kind") in ("kimono", "yukata", "hakama") and fields.get("belt.kind") == "belt":

@@ -432,6 +432,10 @@ class Reader(Tints):
             self.book.extra(f"{found.tag} eyes", piece.start, piece.end)
             return 1
         if found.path == "presentation":
+            tone = lexicon().tones.get(self.colors[0].id) if self.neg is None and len(self.colors) == 1 else None
+            if tone is not None and self.colors[0].id == "tan":
+                self.book.put("skin.color", tone, *self.color_span)
+                self.colors = []
             if self.neg is None and len(self.colors) == 1 and self.colors[0].implies:
                 self.book.put(self.colors[0].implies, self.colors[0].color(), *self.color_span)
                 self.colors = []
@@ -449,7 +453,7 @@ class Reader(Tints):
         if (
             found.id == "hairband"
             and self.nouns
-            and self.nouns[-1].path == "animal_ears.kind"
+            and self.nouns[-1].path in ("animal_ears.kind", "horns.kind")
             and self.nouns[-1].end >= piece.start - 1
         ):
             return
@@ -514,6 +518,10 @@ class Reader(Tints):
         noun = Noun(found.path, piece.start, piece.end, entry=found, words=piece.words)
         noun.accent = found.path == "hair.coloring" and found.id in ("streaked", "inner")
         self.push(noun, body, i)
+        if (
+            found.id == "none" and self.neg is None
+        ):  # "no shoes" is a word of its own; what "or" joins is refused like it
+            self.neg, self.neg_count = piece, 1
 
     def more_nouns(self, i: int) -> bool:
         return any(

@@ -8,12 +8,13 @@ from .facts import Notebook, Noun, Parse
 from .lexicon import Meaning
 from .segment import Piece
 
-_COUNTED = {
-    "girl": "feminine", "女": "feminine", "妹": "feminine", "姐": "feminine", "闺": "feminine", "women": "feminine", "姑娘": "feminine",
-    "sister": "feminine", "母": "feminine", "boy": "masculine", "男": "masculine", "men": "masculine", "兄": "masculine",
-    "弟": "masculine", "父": "masculine", "子": "masculine", "brother": "masculine", "guy": "masculine",
-}  # fmt: skip
-_WHO = re.compile("girl|women|sister|姑娘|brother|boy|men|guy|[女妹姐闺母男兄弟父]|(?<=[父母])子")
+_WOMEN = re.compile(
+    "(?:girls?|women|woman|sisters?|daughters?|ladies|mom|mother|wife|girlfriend|1girl|2girls|3girls|姑娘|[女妹姐闺母妻])\\Z"
+)
+_PERSON = re.compile(
+    r"\b(?:[123]?girls?|women|woman|sisters?|daughters?|ladies|mom|mother|wife|girlfriend|[123]?boys?|men|man|brothers?|guys?|sons?|dad|father"
+    r"|husband|boyfriend)\b|姑娘|[女妹姐闺母妻男兄弟父夫]|(?<=[父母])子"
+)
 
 
 class People:
@@ -28,7 +29,8 @@ class People:
     named: dict[str, int]
 
     def on_count(self, piece: Piece, meaning: Meaning, body, i) -> None:
-        signs = [_COUNTED[word] for word in _WHO.findall("".join(piece.words))]
+        named = " ".join(piece.words) if piece.latin else "".join(piece.words)
+        signs = ["feminine" if _WOMEN.match(word) else "masculine" for word in _PERSON.findall(named)]
         if signs and not self.marked:
             for index in range(self.parse.subjects):
                 self.book.who = index
