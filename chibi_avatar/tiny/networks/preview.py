@@ -118,6 +118,7 @@ class Discriminator(nn.Module):
         x = self.first(latent)
         for block, skip in zip(self.blocks, self.skips, strict=True):
             x = block(x) + F.avg_pool2d(skip(x), 2)
-        alike = x.float().std(0, unbiased=False).mean().to(x).expand(len(x), 1, *x.shape[2:])
+        # with the small number the gradient exists where all samples are alike
+        alike = (x.float().var(0, unbiased=False) + 1e-8).sqrt().mean().to(x).expand(len(x), 1, *x.shape[2:])
         x = self.last(torch.cat([x, alike], 1))
         return self.real(x)[:, 0] + (x * self.text(pool)).sum(1) / 16

@@ -40,7 +40,7 @@ class Settings:
     device: str = "cpu"
     bf16: bool = True
     save_minutes: float = 4.0
-    samples_every: int = 500
+    samples_every: int = 500  # steps between sample grids; 0 draws none
     say: Callable[[str], None] = print
 
 
@@ -209,7 +209,7 @@ class Run:
                         settings.say(
                             f"step {self.step}/{settings.steps}  {shown}  {rate:.2f} steps/s  {_clock(left)} left"
                         )
-                if samples and (self.step % settings.samples_every == 0 or last):
+                if samples and settings.samples_every and (self.step % settings.samples_every == 0 or last):
                     samples(self.step)
                     plot_log(self._log, self.folder / "loss.png")
                 if now - saved > 60 * settings.save_minutes or last:
