@@ -25,7 +25,9 @@ class Flat:
     def __init__(self) -> None:
         points = np.zeros((18, 3), np.float32)
         points[:2] = (128, 90, 1), (128, 140, 1)
-        self.items = [Item(name, np.zeros((0, 0, 3)), ((f"{name} hair", "hair.color"),), {}, points, None) for name in COLORS]
+        self.items = [
+            Item(name, np.zeros((0, 0, 3)), ((f"{name} hair", "hair.color"),), {}, points, None) for name in COLORS
+        ]
 
     def __len__(self) -> int:
         return len(COLORS)
@@ -45,7 +47,9 @@ def made(tmp_path_factory, comfyui_path):
         return Settings(root / name, steps, resume=resume, samples_every=samples_every, say=lambda _: None)
 
     autoencoder = train_autoencoder(settings("autoencoder", samples_every=2), store, Options(batch=2))
-    corpus = diffusion.Corpus(store, Tokenizer(comfyui_path / "comfy" / "sd1_tokenizer"), autoencoder, root, (128, 256), settings("none"))
+    corpus = diffusion.Corpus(
+        store, Tokenizer(comfyui_path / "comfy" / "sd1_tokenizer"), autoencoder, root, (128, 256), settings("none")
+    )
     return root, store, autoencoder, corpus, settings
 
 
@@ -94,7 +98,9 @@ def test_controlnet_and_gan(made):
     if not (root / "diffusion" / "checkpoint.pt").is_file():
         diffusion.train_diffusion(settings("diffusion"), corpus, autoencoder, diffusion.Options(batch=2))
     model = finished.diffusion(root / "diffusion")
-    network = controlnet.train_controlnet(settings("controlnet"), corpus, model, autoencoder, controlnet.Options(batch=2))
+    network = controlnet.train_controlnet(
+        settings("controlnet"), corpus, model, autoencoder, controlnet.Options(batch=2)
+    )
     for a, b in zip(network.parameters(), finished.controlnet(root / "controlnet").parameters(), strict=True):
         assert torch.equal(a, b)
     for loss in ("cross_entropy", "least_squares"):

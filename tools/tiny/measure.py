@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from chibi_avatar.avatar.metrics import delta_e2000
+from chibi_avatar.avatar.metrics import delta_e2000, srgb_to_lab
 from chibi_avatar.setup import comfyui, paths
 from chibi_avatar.tiny import weights
 from chibi_avatar.tiny.data.captions import NEGATIVE, Tokenizer, said, window
@@ -114,7 +114,7 @@ def hair_color_right(
     for picture, mask, name in zip(pictures, masks, names, strict=True):
         if name in known:
             mean = region_mean(picture, mask > 0.5)
-            right.append(mean is not None and float(delta_e2000(mean[None], known[name][None])[0]) < 20)
+            right.append(mean is not None and float(delta_e2000(srgb_to_lab(mean), srgb_to_lab(known[name]))) < 20)
     return float(np.mean(right))
 
 

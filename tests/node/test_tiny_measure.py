@@ -1,0 +1,76 @@
+"""The measuring of the embedded model: the judge reads what it is asked, and the figures are what they are called."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tools.tiny import judge as judging
+from tools.tiny.measure import frechet, hair_color_right, heights, region_mean
+
+
+def labels(**changes):
+    """A portrait of a bob in a T-shirt, smiling."""
+    plain = {
+        "hair_style": "bob",
+        "top": "tshirt",
+        "glasses": "none",
+        "hat": "none",
+        "expression": "smile",
+        "framing": "upper_body",
+        "azimuth": 0.0,
+    }
+    return {**plain, **changes}
+
+
+def test_what_a_picture_hides_is_not_asked():
+    """A judge that must guess is wrong, and the model would be blamed for it."""
+    assert set(judging.asked(labels())) == {"hair_style", "top", "glasses", "expression"}
+    assert "top" not in judging.asked(labels(framing="portrait"))
+    assert "hair_style" not in judging.asked(labels(hat="cap"))
+    assert set(judging.asked(labels(azimuth=180.0, framing="full_body"))) == {"hair_style", "top"}
+    assert judging.asked(labels(glasses="round"))["glasses"] == 1
+
+
+def test_joints_are_found_between_cells():
+    """A peak at 10.3, 20.6 of the 32 cells comes back to a tenth of a cell."""
+    grid = torch.arange(32) + 0.5
+    heat = torch.logit(
+        torch.exp(-((grid - 10.3) ** 2 + (grid[:, None] - 20.6) ** 2) / (2 * 1.125**2)).clamp(1e-4, 0.999)
+    )[None, None]
+    peak = heat.flatten(2).argmax(2)
+    x = judging._refined(heat, peak % 32, peak // 32, 1)
+    y = judging._refined(heat, peak % 32, peak // 32, 0)
+    assert float(x) == pytest.approx(10.3, abs=0.1)
+    assert float(y) == pytest.approx(20.6, abs=0.1)
+
+
+def test_the_judge_reads_pictures():
+    """Every answer has its shape, whatever the picture's size."""
+    said = judging.answers(judging.Judge(), np.zeros((3, 256, 256, 3), np.uint8), 2)
+    assert set(said.classes) == set(judging.CLASSES)
+    assert said.hair.shape == (3, 32, 32)
+    assert said.joints.shape == (3, judging.JOINTS, 2)
+    assert said.features.shape == (3, 256)
+
+
+def test_the_distance_of_a_set_to_itself_is_nothing():
+    """And a shift adds its square."""
+    a = np.random.default_rng(0).normal(size=(400, 8))
+    assert frechet(a, a) == pytest.approx(0, abs=1e-3)
+    assert frechet(a, a + 0.5) == pytest.approx(8 * 0.25, rel=1e-3)
+
+
+def test_hair_is_measured_where_it_is():
+    """The mean of the region, against what the colour's name looks like; a picture without hair is wrong, a name unknown does not count."""
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[:32] = (230, 120, 150)
+    mask = np.zeros((32, 32))
+    mask[:16] = 1
+    known = {"pink": np.array([0.9, 0.5, 0.6])}
+    assert np.allclose(region_mean(picture, mask > 0.5), np.array([230, 120, 150]) / 255)
+    assert region_mean(picture, mask > 2) is None
+    three = np.stack([picture, np.zeros_like(picture), picture])
+    assert hair_color_right(three, np.stack([mask] * 3), ["pink", "pink", None], known) == 0.5
+    assert heights(np.r_[np.zeros((16, 64)), np.ones((32, 64)), np.zeros((16, 64))]) == 0.5
