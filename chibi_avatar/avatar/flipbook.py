@@ -18,13 +18,13 @@ from .model import Avatar, AvatarError, Expression, Texture
 from .raster import rasterize
 from .skin import expression_weights
 from .texels import texel_gbuffer
-from .workers import single_threaded
+from .workers import each, single_threaded
 
 if TYPE_CHECKING:
     import torch
 
 COLUMNS, ROWS = 5, 4
-LARGEST = 4096  # texels of the sheet's side
+LARGEST = 4096  # texels of the sheet's longer side
 _MARGIN = 0.06  # of the face's rectangle, painted around it in every cell for filtering and mip levels
 _LOOKS = ("lookUp", "lookDown", "lookLeft", "lookRight")
 _STILL = 1.5  # texels of the atlas by which a place may move and still be copied from the atlas itself
@@ -59,10 +59,10 @@ def flip_book(avatar: Avatar) -> Avatar:
     old = avatar.textures[avatar.atlas].pixels
     if old is None:
         raise AvatarError(f"avatar {avatar.name!r} has no atlas picture to paint a flip-book from")
-    side = 256
-    while side < LARGEST and side < max((high - low) * old.shape[1::-1] * (COLUMNS, ROWS)):
-        side *= 2
-    sheet = _sheet(avatar, face, deltas, low, high, side)
+    # as fine as the atlas where the sheet may be so large; whole texels, so that every cell is read alike
+    wanted = np.ceil((high - low) * old.shape[1::-1] / 4) * 4
+    cell = np.minimum(wanted, LARGEST // np.array([COLUMNS, ROWS]) // 4 * 4).astype(int)
+    sheet = _sheet(avatar, face, deltas, low, high, (int(cell[0]), int(cell[1])))
 
     number = np.full(len(mesh.positions), -1)
     number[used] = len(mesh.positions) + np.arange(len(used))
@@ -122,32 +122,38 @@ def _delta(avatar: Avatar, expression: Expression) -> np.ndarray:
 
 
 def _sheet(
-    avatar: Avatar, face: np.ndarray, deltas: list[np.ndarray], low: np.ndarray, high: np.ndarray, side: int
+    avatar: Avatar,
+    face: np.ndarray,
+    deltas: list[np.ndarray],
+    low: np.ndarray,
+    high: np.ndarray,
+    cell: tuple[int, int],
 ) -> np.ndarray:
-    """The cells (side, side, 3) uint8, row by row: the still face first, then one for each of ``deltas``."""
+    """The cells of ``cell`` (width, height) texels in one picture (uint8), row by row: the still face first, then one for each of
+    ``deltas``; cells without a face repeat the still one."""
     import torch
 
-    front = _Front(avatar, face, _FINER * side // min(COLUMNS, ROWS))
-    # a cell need not end at a whole texel of the sheet
-    columns = [(round(side * c / COLUMNS), round(side * (c + 1) / COLUMNS)) for c in range(COLUMNS)]
-    rows = [(round(side * r / ROWS), round(side * (r + 1) / ROWS)) for r in range(ROWS)]
-    sheet = np.zeros((side, side, 3), np.uint8)
-    for cell, delta in enumerate([None, *deltas]):
-        (x0, x1), (y0, y1) = columns[cell % COLUMNS], rows[cell // COLUMNS]
-        u = ((np.arange(x0, x1) + 0.5) / side * COLUMNS - cell % COLUMNS) * (high[0] - low[0]) + low[0]
-        v = ((np.arange(y0, y1) + 0.5) / side * ROWS - cell // COLUMNS) * (high[1] - low[1]) + low[1]
-        place = torch.as_tensor(np.stack(np.meshgrid(u, v), -1).reshape(-1, 2).astype(np.float32))
-        color = sample(front.atlas, place)
-        if delta is not None:
-            front.move(delta, place, color)
-        sheet[y0:y1, x0:x1] = (color + 0.5).clamp_(0, 255).to(torch.uint8).numpy().reshape(y1 - y0, x1 - x0, 3)
+    width, height = cell
+    u = (np.arange(width) + 0.5) / width * (high[0] - low[0]) + low[0]
+    v = (np.arange(height) + 0.5) / height * (high[1] - low[1]) + low[1]
+    place = torch.as_tensor(np.stack(np.meshgrid(u, v), -1).reshape(-1, 2).astype(np.float32))
+    front = _Front(avatar, face, place, _FINER * max(cell))
+
+    def drawn(color: torch.Tensor) -> np.ndarray:
+        return (color + 0.5).clamp_(0, 255).to(torch.uint8).numpy().reshape(height, width, 3)
+
+    sheet = np.tile(drawn(front.color), (ROWS, COLUMNS, 1))
+    for number, color in enumerate(each(front.moved, deltas), 1):
+        top, left = number // COLUMNS * height, number % COLUMNS * width
+        sheet[top : top + height, left : left + width] = drawn(color)
     return sheet
 
 
 class _Front:
-    """The face as seen from the front, still and moved."""
+    """The face as seen from the front, still and moved. ``place`` (N, 2) are the places of the atlas that a cell shows; ``color`` (N, 3) its
+    colours 0..255 there."""
 
-    def __init__(self, avatar: Avatar, face: np.ndarray, size: int) -> None:
+    def __init__(self, avatar: Avatar, face: np.ndarray, place: torch.Tensor, size: int) -> None:
         import torch
 
         self.mesh, self.face = avatar.mesh, face
@@ -156,11 +162,12 @@ class _Front:
         extent = 1.05 * float(max(high[0] - low[0], high[1] - low[1]))
         self.camera = Camera(0, 0, tuple(float(v) for v in (low + high) / 2), extent, size, size)
         self.atlas = torch.as_tensor(np.ascontiguousarray(avatar.textures[avatar.atlas].pixels[:, :, :3]))
+        self.color = sample(self.atlas, place)
         self.still = self._shown(self.mesh.positions, (0, 0, size, size))[0]
         texels = texel_gbuffer(self.mesh, self.atlas.shape[0], face)
-        place = self.camera.project(texels.surface()[0].numpy())[0][:, :2]
+        seen = self.camera.project(texels.surface()[0].numpy())[0][:, :2]
         # where each texel of the still face is in the picture
-        self.place = texels.image(torch.as_tensor(place.astype(np.float32)), float("nan"))
+        self.where = sample(texels.image(torch.as_tensor(seen.astype(np.float32)), float("nan")), place)
 
     def _shown(self, positions: np.ndarray, window: tuple[int, int, int, int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Which place of the atlas each pixel of the window shows, (height, width, 2), -1 for none; and its colour (height, width, 3)."""
@@ -172,14 +179,13 @@ class _Front:
         shown = raster.interpolate(torch.as_tensor(self.mesh.uvs), torch.as_tensor(self.mesh.faces).long())
         return raster.image(shown, -1.0), raster.image(sample(self.atlas, shown))
 
-    def move(self, delta: np.ndarray, place: torch.Tensor, color: torch.Tensor) -> None:
-        """Change ``color`` (N, 3) at the places (N, 2) of the atlas in front of which the face, moved by ``delta`` (V, 3), shows
-        something else than before."""
+    def moved(self, delta: np.ndarray) -> torch.Tensor:
+        """The colours (N, 3) of a cell whose face, moved by ``delta`` (V, 3), shows something else in front of some places."""
         import torch
 
         size = self.camera.width
-        moved = np.abs(delta).max(1) > 1e-5
-        touched = np.concatenate([self.mesh.positions[moved], (self.mesh.positions + delta)[moved]])
+        moves = np.abs(delta).max(1) > 1e-5
+        touched = np.concatenate([self.mesh.positions[moves], (self.mesh.positions + delta)[moves]])
         reach = self.camera.project(touched)[0][:, :2]
         left, top = (int(v) for v in np.clip(np.floor(reach.min(0)) - 3, 0, size - 8))
         right, bottom = (int(v) for v in np.clip(np.ceil(reach.max(0)) + 3, 8, size))
@@ -187,9 +193,10 @@ class _Front:
         shown, picture = self._shown(self.mesh.positions + delta, window)
         changed = (shown - self.still[top:bottom, left:right]).abs().amax(2) * self.atlas.shape[0] > _STILL
         changed &= (shown[:, :, 0] >= 0) & (self.still[top:bottom, left:right, 0] >= 0)
-        x, y = (sample(self.place, place) - torch.tensor(window[:2])).unbind(1)
-        inside = (x > 0) & (y > 0) & (x < window[2]) & (y < window[3])
-        index = torch.nonzero(inside).squeeze(1)
+        x, y = (self.where - torch.tensor(window[:2])).unbind(1)
+        index = torch.nonzero((x > 0) & (y > 0) & (x < window[2]) & (y < window[3])).squeeze(1)
         index = index[changed[y[index].long(), x[index].long()]]
         spot = torch.stack([x[index] / window[2], y[index] / window[3]], 1)
+        color = self.color.clone()
         color[index] = sample(picture, spot)
+        return color

@@ -44,12 +44,23 @@ def single_threaded(function: Callable[..., R]) -> Callable[..., R]:
 
 
 def each(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """``function`` of every item, side by side, results in order; the first error is raised."""
+    """``function`` of every item, side by side, results in order; the first error is raised.
+
+    Torch's inference mode belongs to a thread, and ComfyUI runs nodes in it: the workers are in it too when the caller is.
+    """
     from concurrent.futures import ThreadPoolExecutor
+
+    import torch
 
     items = list(items)
     count = min(workers(), len(items))
     if count < 2:
         return [function(item) for item in items]
+    inference = torch.is_inference_mode_enabled()
+
+    def run(item: T) -> R:
+        with torch.inference_mode(inference):
+            return function(item)
+
     with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(function, items))
+        return list(pool.map(run, items))

@@ -1,6 +1,10 @@
-
 import pytest
-import sys, pathlib; sys.path.insert(0, str(pathlib.Path(__file__).parent)); from test_prompt import panel, WORDS
+import sys, pathlib
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from test_prompt import panel, WORDS
+
+
 def test_shot(panel, request):
     name = request.node.name.split("[")[1].strip("]")
     page = panel.page

@@ -10,6 +10,7 @@ import torch
 from chibi_testing.shapes import figure
 from scipy.ndimage import binary_erosion, map_coordinates
 
+from chibi_avatar.avatar import strips
 from chibi_avatar.avatar.bake import BakeOptions, bake
 from chibi_avatar.avatar.camera import Camera, Views, view_set
 from chibi_avatar.avatar.guides import guide_maps
@@ -284,6 +285,17 @@ def test_the_same_bake_twice_and_on_any_number_of_threads(truth, four):
     finally:
         torch.set_num_threads(threads)
     assert (first.atlas == second.atlas).all() and first.report == second.report
+
+
+def test_the_bake_inside_torchs_inference_mode(truth, four):
+    """ComfyUI runs nodes in it, and a thread of our own does not inherit it: every bake on the canvas would stop with an error."""
+    blank, _, _, _ = truth
+    views, images, first = four
+    strips.forget()
+    with torch.inference_mode():
+        inside = bake(blank, images, views, OPTIONS)
+    assert (inside.atlas == first.atlas).all()
+    assert (bake(blank, images, views, OPTIONS).atlas == first.atlas).all()  # with what the other has kept
 
 
 def test_overlays_keep_their_own_texture(truth, four):
