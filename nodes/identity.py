@@ -249,8 +249,9 @@ class ChibiLoadIdentity(io.ComfyNode):
     @classmethod
     def execute(cls, name: str) -> io.NodeOutput:
         from ..chibi_avatar.identity.card import load_card
+        from ..chibi_avatar.identity.stack import installed_recognisers
 
-        return io.NodeOutput(load_card(cls._path(name)))
+        return io.NodeOutput(load_card(cls._path(name), installed_recognisers(face_folders())))
 
     @classmethod
     def _path(cls, name: str) -> str:

@@ -71,7 +71,7 @@ class ChibiIdentityLoader(io.ComfyNode):
             adapter = replace(adapter, lora={})
         elif not adapter.lora and adapter.variant.name.startswith("faceid"):
             raise IdentityError(
-                f"{adapter_name} is a {adapter.variant.name} adapter without its LoRA: put the matching *_lora.safetensors in models/loras and "
+                f"{adapter.place} is a {adapter.variant.name} adapter without its LoRA: put the matching *_lora.safetensors in models/loras and "
                 "choose it in lora_name, or choose none to go on without (the likeness will be weaker)"
             )
         return io.NodeOutput(adapter)

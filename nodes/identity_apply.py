@@ -221,7 +221,7 @@ def apply_identity(model, request: Request, clip_vision=None, mask=None, pose=No
     tagged = [[text, {**values, TAG: (*values.get(TAG, ()), name)}] for text, values in (conditioning or [])]
     kept = sum(kv.keys.nbytes + kv.values.nbytes for kv in layers.values())
     report = (
-        f"{adapter.describe()}; {len(layers)} of {len(adapter.unet.blocks)} blocks at weight {request.weight:g} ({request.kind}), "
+        f"{adapter}; {len(layers)} of {len(adapter.unet.blocks)} blocks at weight {request.weight:g} ({request.kind}), "
         f"from {request.start:g} to {request.end:g}; {tokens.cond.shape[1]} tokens, {kept / 1e6:.2f} MB kept; {lora}"
         + ("; limited to a region" if applied.mask is not None else "")
         + ("; acts only on its own conditioning" if applied.scope else "")

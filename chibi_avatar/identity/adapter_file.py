@@ -78,8 +78,8 @@ class Adapter:
         """The file and its folder, for messages."""
         return f"{os.path.basename(self.path)} in {os.path.dirname(self.path)}"
 
-    def describe(self) -> str:
-        """One line for reports."""
+    def __str__(self) -> str:
+        """One line for reports and previews."""
         lora = (
             f", LoRA from {os.path.basename(self.separate_lora)}"
             if self.separate_lora

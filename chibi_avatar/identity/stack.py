@@ -181,6 +181,12 @@ def _recogniser_file(
     return found
 
 
+def installed_recognisers(folders: Sequence[str | Path]) -> dict[str, str]:
+    """Key to sha256 of every recogniser file in ``folders``, to compare an identity card with."""
+    found = _recogniser_file(tuple(BY_KEY), [Path(folder) for folder in folders], cached=True)
+    return {known.key: digest for known, _, digest in reversed(found)}
+
+
 def load_stack(folders: Sequence[str | Path], profile: str = "auto", device: str = "auto") -> FaceStack:
     """The face models found in ``folders``. ``auto`` takes the research models where a full set is present, else the clean ones.
 

@@ -128,3 +128,57 @@ def test_workflows_lack_nothing_but_their_models(server, root, name):
     ), problems
     files = {field for _, _, field in problems}
     assert files <= {"ckpt_name", "clip_name", "adapter_name", "image", None}, problems
+
+
+def loader(name: str, **extra) -> dict:
+    """Load an adapter and show it, which is all that a graph needs to run the loader."""
+    return {
+        "1": {"class_type": "ChibiIdentityLoader", "inputs": {"adapter_name": name, **extra}},
+        "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
+    }
+
+
+@pytest.fixture(scope="module")
+def adapters(server):
+    """Small adapter files in models/ipadapter: without its LoRA, cut in half, with code in it, and of two possible kinds."""
+    import torch
+    from chibi_testing import identity_files as files
+
+    from chibi_avatar.identity.blocks import layout
+
+    folder = server.base / "models" / "ipadapter"
+    folder.mkdir(parents=True, exist_ok=True)
+    blocks, make = layout("sd15"), files.maker(1)
+    layers = files.ip_layers(blocks.blocks, blocks.text_width, make, lambda block: 8)
+    files.save_bin(folder / "plain.bin", files.image_proj("faceid", 768, make), layers)
+    files.save_bin(folder / "either.bin", files.image_proj("faceid_plus", 64, make), layers)
+    (folder / "cut.bin").write_bytes((folder / "plain.bin").read_bytes()[:5000])
+    torch.save({"image_proj": Evil(), "ip_adapter": {}}, str(folder / "evil.bin"))
+    return folder
+
+
+class Evil:
+    """What a malicious pickle does when it is read."""
+
+    def __reduce__(self):
+        return print, ("owned",)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("plain.bin", ("models/loras", "lora_name", "choose none")),
+        ("either.bin", ("faceid_plus_v2 or faceid_plus", "Choose the variant")),
+        ("cut.bin", ("cannot be read", "Download it again")),
+        ("evil.bin", ("cannot be read", "must not be used")),
+    ],
+)
+def test_adapters_that_cannot_be_used_say_why(server, adapters, name, said):
+    """The message in the node is all that a person sees."""
+    message = api.run_failing(server.url, loader(name))["exception_message"]
+    assert name in message and str(adapters) in message and all(part in message for part in said), message
+
+
+def test_an_adapter_goes_on_without_its_lora_when_asked(server, adapters):
+    """Somebody who knows that the LoRA is elsewhere could not go on."""
+    assert "no LoRA" in texts(api.run_prompt(server.url, loader("plain.bin", lora_name="none")))

@@ -53,6 +53,17 @@ def test_a_card_of_another_recogniser_is_refused(tmp_path):
     assert all(part in message for part in ("me", str(tmp_path), "another sface file", "analyse the photos again"))
 
 
+def test_a_card_fits_the_recogniser_that_made_it(tmp_path):
+    """Somebody with a recogniser of their own could save cards and never load one."""
+    from dataclasses import replace
+
+    own = person()
+    own = replace(own, embeddings={"sface": replace(own.embeddings["sface"], sha256="a" * 64)})
+    _, words = save_card(own, tmp_path / "me")
+    assert "another sface file" in refused(words)
+    assert load_card(words, {"sface": "a" * 64}).embeddings["sface"].sha256 == "a" * 64
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
