@@ -42,6 +42,8 @@ logger = logging.getLogger(__name__)
 IN_FLIGHT = 2
 MAX_ATTEMPTS = 5
 MAX_CRASHES = 10
+# Rows for each one in flight from which on a group is worth loading on one more server at any time.
+_LONG = 8
 _NAMESPACE = uuid.UUID("5b0f4a0e-6a0f-4a52-9d1e-6a1c8a1f0c41")
 
 
@@ -215,6 +217,7 @@ class Batch:
         self._owned: dict[str, deque[Record]] = {}
         self._running: dict[tuple[str, ...], int] = {}
         self._crashes: dict[str, int] = {}
+        self._helped = 0
         self._open = 0
         self._changed = asyncio.Event()
         self._counts: dict[str, int] = {}
@@ -253,17 +256,31 @@ class Batch:
 
     def _take(self, worker: Worker, last: tuple[str, ...] | None) -> tuple[tuple[str, ...], Record] | None:
         """The next row for a worker: one it was already sent, then one of the group it has loaded, then of the longest
-        group that fewest others work on."""
+        group that fewest others work on.
+
+        Helping with a group that others have loaded costs loading its models once more: for a short rest only as often as
+        there are workers, so that models are loaded about (groups + workers) times in all.
+        """
         owned = self._owned.get(worker.name)
         if owned:
             record = owned.popleft()
-            return self.plan.group(self._rows[record.id]), record
+            return self._begun(self.plan.group(self._rows[record.id])), record
         groups = [group for group, records in self._queue.items() if records]
         if not groups:
             return None
         if last not in groups or last is None:
+            free = [group for group in groups if not self._running.get(group)]
+            long = [group for group in groups if len(self._queue[group]) > _LONG * self._running.get(group, 0)]
+            if not free and not long and self._helped >= len(self.workers):
+                return None
+            groups = free or long or groups
             last = min(groups, key=lambda group: (self._running.get(group, 0), -len(self._queue[group])))
-        return last, self._queue[last].popleft()
+            self._helped += not free
+        return self._begun(last), self._queue[last].popleft()
+
+    def _begun(self, group: tuple[str, ...]) -> tuple[str, ...]:
+        self._running[group] = self._running.get(group, 0) + 1
+        return group
 
     # --- one server --------------------------------------------------------------------------------------------------
 
@@ -314,7 +331,6 @@ class Batch:
 
     async def _one(self, worker: Worker, group: tuple[str, ...], record: Record, on_row: Listener | None) -> bool:
         """Run one row on a server. False when the server is to be left alone for now; the row is queued again then."""
-        self._running[group] = self._running.get(group, 0) + 1
         try:
             return await self._attempt(worker, record, on_row)
         finally:
