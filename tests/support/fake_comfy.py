@@ -72,6 +72,7 @@ class FakeComfy:
         self.finished_at: dict[str, float] = {}
         self.die_after = 0
         self.view_hook: Any = None
+        self.stats_hook: Any = None
         self.reject: Any = None
         self._pending: deque[str] = deque()
         self._sockets: dict[str, web.WebSocketResponse] = {}
@@ -240,7 +241,9 @@ class FakeComfy:
 
     # --- routes ------------------------------------------------------------------------------------------------------
 
-    async def _stats(self, _: web.Request) -> web.Response:
+    async def _stats(self, request: web.Request) -> web.StreamResponse:
+        if self.stats_hook is not None:
+            return await self.stats_hook(request)
         return web.json_response({"system": {"comfyui_version": "fake"}, "devices": []})
 
     async def _info(self, _: web.Request) -> web.Response:

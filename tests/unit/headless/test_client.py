@@ -143,6 +143,28 @@ def test_a_broken_file_is_refused_and_leaves_nothing(body, kind, headers, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("length", [10 << 30, None], ids=["announced", "endless"])
+def test_a_reply_of_ten_gigabytes_is_not_read(length, monkeypatch):
+    """A hostile server would fill the memory of whoever asks it how it is."""
+    from chibi_avatar.headless import transport
+
+    monkeypatch.setattr(transport, "MAX_JSON_BYTES", 1 << 20)
+
+    async def stats(request):
+        reply = web.StreamResponse(headers={"Content-Type": "application/json"})
+        if length is not None:
+            reply.content_length = length
+        await reply.prepare(request)
+        for _ in range(200):
+            await reply.write(b" " * 65536)
+        return reply
+
+    with FakeComfy() as fake, SyncClient(fake.url, patience=0) as client:
+        fake.stats_hook = stats
+        with pytest.raises(BadReply, match="bytes"):
+            client.system_stats()
+
+
 def test_an_endless_file_is_cut_off(tmp_path):
     """A server that streams without end would fill the user's disk."""
 
