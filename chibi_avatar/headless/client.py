@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 DEFAULT_URL = "http://127.0.0.1:8188"
 MAX_FILE_BYTES = 1 << 30
-_POLL_SECONDS = 8.0
+_POLL_SECONDS, _CONNECT_SECONDS = 8.0, 1.0
 _COUNTER = re.compile(r"_\d{5,}_?$")
 
 NameChooser = Callable[[Output, str], str]
@@ -254,9 +254,11 @@ class Client:
         """
         self._open()
         assert self._monitor is not None
-        started = time.monotonic()
         with self._monitor.watch(job_id, prompt or {}, on_progress) as watch:
-            job = await self._poll(job_id, watch, started, timeout)
+            return await self._ended(job_id, watch, prompt, timeout)
+
+    async def _ended(self, job_id: str, watch: Watch, prompt: Prompt | None, timeout: float | None) -> Job:
+        job = await self._poll(job_id, watch, time.monotonic(), timeout)
         if job.status == COMPLETED:
             return job
         if job.status == CANCELLED:
@@ -384,16 +386,21 @@ class Client:
         all.
         """
         prompt, own_canvas = await self.prepare(workflow)
+        self._open()
+        monitor = self._monitor
+        assert monitor is not None
         canvas = canvas if canvas is not None else own_canvas
         started, attempt = time.monotonic(), 0
         while True:
             attempt += 1
             tagged, tag = with_tag(prompt, salt="" if attempt == 1 else f"{attempt}")
             try:
-                queued = await self.queue(
-                    tagged, job_id=job_id if attempt == 1 else None, workflow=canvas, targets=targets
-                )
-                job = await self.wait(queued, prompt=prompt, on_progress=on_progress, timeout=timeout)
+                own_id = job_id if attempt == 1 and job_id is not None else str(uuid.uuid4())
+                with monitor.watch(own_id, prompt, on_progress) as watch:
+                    if on_progress is not None:
+                        await monitor.connected(_CONNECT_SECONDS)
+                    queued = await self.queue(tagged, job_id=own_id, workflow=canvas, targets=targets)
+                    job = await self._ended(queued, watch, prompt, timeout)
                 files = (
                     await self.fetch(job, out_dir, prompt=prompt, types=types, name=name, tag=tag, replace=replace)
                     if out_dir

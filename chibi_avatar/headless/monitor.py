@@ -60,6 +60,7 @@ class Monitor:
         self._transport, self._client_id = transport, client_id
         self._watches: dict[str, Watch] = {}
         self._running = ""
+        self._opened = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
@@ -74,6 +75,11 @@ class Monitor:
         finally:
             self._watches.pop(job_id, None)
 
+    async def connected(self, seconds: float) -> None:
+        """Wait until the websocket is open, at most so long: ComfyUI tells the beginning of a job to open ones only."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._opened.wait(), seconds)
+
     async def close(self) -> None:
         """Stop listening."""
         if self._task is not None:
@@ -84,12 +90,13 @@ class Monitor:
     async def _listen(self) -> None:
         pause = 0.5
         while self._watches:
-            async for message in self._transport.events(self._client_id):
+            async for message in self._transport.events(self._client_id, self._opened):
                 pause = 0.5
                 try:
                     self._preview(message) if isinstance(message, bytes) else self._hear(message)
                 except (TypeError, ValueError, AttributeError, KeyError, struct.error):
                     logger.debug("Ignored a websocket message that is not ComfyUI's")
+            self._opened.clear()
             await asyncio.sleep(pause)
             pause = min(pause * 2, 8.0)
 

@@ -190,14 +190,15 @@ class Transport:
         except _CONNECTION as error:
             raise ServerUnreachable(url=self.url, reason=_reason(error)) from error
 
-    async def events(self, client_id: str) -> AsyncIterator[dict[str, Any] | bytes]:
-        """Messages of one websocket until it ends, however it ends. Broken messages are left out. Never raises for a
-        bad server.
+    async def events(self, client_id: str, opened: asyncio.Event) -> AsyncIterator[dict[str, Any] | bytes]:
+        """Messages of one websocket until it ends, however it ends; ``opened`` is set while it is open. Broken messages
+        are left out. Never raises for a bad server.
         """
         with suppress(aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError):
             async with self._session.ws_connect(
                 f"{self.url}/ws", params={"clientId": client_id}, heartbeat=20.0, max_msg_size=32 << 20, autoclose=True
             ) as socket:
+                opened.set()
                 async for message in socket:
                     if message.type is aiohttp.WSMsgType.BINARY:
                         yield message.data

@@ -45,6 +45,16 @@ def test_a_job_is_found_finished_whatever_the_websocket_does(fault, tmp_path):
         assert late < 10
 
 
+def test_progress_is_told_from_the_very_beginning():
+    """A quick job would be over before anybody listens, and a long one would start in silence."""
+    events = []
+    with FakeComfy() as fake, SyncClient(fake.url) as client:
+        for number in range(3):
+            client.run(echo_prompt(f"{number}"), on_progress=lambda event: events.append(event.event))
+            assert events[:2] == ["start", "execution_success"], number
+            events.clear()
+
+
 def test_a_stolen_websocket_id_does_not_stop_the_owner(tmp_path):
     """Two scripts with one client id: the second takes the stream, and the first would never hear of its job again."""
     with FakeComfy(seconds=0.2, ws="steal") as fake:
