@@ -24,7 +24,8 @@ node does not have is an error. Then, from the checkout:
 1. ``python -m tools.workflows.build my_workflow`` writes ``workflows/my_workflow.json`` and its twin in ``workflows/api``;
 2. a line in ``RECIPES`` of ``thumbnails.py`` and ``python -m tools.workflows.thumbnails my_workflow`` make the picture;
 3. model files: an entry in ``models.yaml``, then ``python -m tools.models_sync``;
-4. ``tests/comfy/test_workflows.py`` runs every workflow: name a stand-in there for each model file.
+4. ``tests/comfy/test_workflows.py`` runs every workflow: add it to ``PICTURES`` there (or write a test of its own), with a
+   stand-in for each model file.
 """
 
 from __future__ import annotations

@@ -101,10 +101,12 @@ RECIPES: dict[str, tuple[str, ...]] = {
 def main(arguments: list[str]) -> int:
     """Draw the thumbnails of the named workflows, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", choices=[*RECIPES, []], help=f"of {', '.join(RECIPES)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(RECIPES)}")
     parser.add_argument("--server", metavar="URL", help="a running ComfyUI with this pack (default: start one)")
     asked = parser.parse_args(arguments)
     names = asked.names or list(RECIPES)
+    if unknown := [name for name in names if name not in RECIPES]:
+        parser.error(f"RECIPES has no {', '.join(unknown)}")
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         client = stack.enter_context(SyncClient(asked.server or stack.enter_context(running()).url))
