@@ -260,7 +260,7 @@ def plan(character: Character) -> Plan:
     if any(p.startswith("hat_") for p in pieces):
         ears = [p for p in pieces if p.startswith("animal_ears")]
         if ears:
-            notes.append("animal ears: they do not fit under a hat and are left off")
+            notes.append("animal_ears: they do not fit under a hat and are left off")
         pieces = [p for p in pieces if p not in ("ahoge", "halo", "headphones", "hair_ornament_bow", *ears)]
         for high, low in (
             ("hair_spiky", "hair_short"),

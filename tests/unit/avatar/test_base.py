@@ -181,6 +181,8 @@ def test_wishes_the_base_cannot_follow_are_told() -> None:
     )
     text = " ".join(avatar.meta["notes"])
     assert "clown costume" in text and "liberty plume" in text and "6.5" in text
+    plan = wardrobe.plan(Character({"hat.kind": "beanie", "animal_ears.kind": "rabbit_ears"}))
+    assert "animal_ears_rabbit" not in plan.pieces and any(n.startswith("animal_ears:") for n in plan.notes)
 
 
 def test_bad_requests_are_refused_by_name() -> None:
