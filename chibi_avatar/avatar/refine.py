@@ -7,7 +7,7 @@ texels that were read, in proportion to how much each counted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ _GAIN = 1.5  # over-relaxation: two rounds do the work of three
 _LEAST = 0.25  # a texel that was hardly read is not moved further than this share of its reading would
 _STEPS = 4096  # residuals are summed in these fractions of 1, so that the sum does not depend on its order
 _ALONE = 1 << 23  # texels from which two sums side by side would need too much memory
+_CONTRADICTS = 0.03  # mean difference over the neighbourhood from which a view shows something else than the texture
 _REACH = 4  # pixels; slower differences are colour matching and blending at work, and stay
 
 
@@ -62,6 +63,18 @@ class Target:
         """From ``corner`` to the four texels."""
         return 0, 1, self.size, self.size + 1
 
+    def only(self, chosen: torch.Tensor) -> Target:
+        """The pixels that ``chosen`` (N,) bool marks."""
+        lists = {name: getattr(self, name)[chosen] for name in ("pixels", "wanted", "corner", "shares")}
+        return replace(self, **lists)
+
+    def owned(self, owner: torch.Tensor) -> torch.Tensor:
+        """(N,) bool: pixels whose nearest texel this view owns."""
+        import torch
+
+        steps = torch.tensor(self.steps, device=owner.device)
+        return owner[self.corner + steps[self.shares.argmax(1)]] == self.number
+
     def read(self, flat: torch.Tensor) -> torch.Tensor:
         """What an atlas (S·S, 3), float32 or uint8, shows: (N, 3) float32 in its range."""
         import torch
@@ -77,27 +90,31 @@ class Target:
 
 
 def refine(flat: torch.Tensor, owner: torch.Tensor, targets: list[Target], rounds: int, conflict: bool) -> None:
-    """Change the atlas ``flat`` (S·S, 3) so that reading it gives the targets. Where views are in ``conflict``, each moves only the texels
-    that it owns (``owner`` (S·S,) is its number), and only by differences finer than a few pixels."""
+    """Change the atlas ``flat`` (S·S, 3) so that reading it gives the targets. A view moves the texels that it owns (``owner`` (S·S,) is its
+    number), and others where it does not contradict their owner. Where views are in ``conflict`` altogether, each keeps to its own, and
+    to differences finer than a few pixels."""
     import torch
+
+    def choose(target: Target) -> Target:
+        mine = target.owned(owner)
+        if not conflict:
+            mine |= _block_mean(target.wanted - target.read(flat), target.pixels, target.shape) < _CONTRADICTS
+        return target.only(mine)
 
     def accumulate(group: list[Target]) -> torch.Tensor:
         total = torch.zeros((len(flat), 4), dtype=torch.int32, device=flat.device)
         for target in group:
-            corner, shares = target.corner, target.shares
             residual = target.wanted - target.read(flat)
             if conflict:
-                nearest = corner + torch.tensor(target.steps, device=flat.device)[shares.argmax(1)]
-                mine = torch.nonzero(owner[nearest] == target.number).squeeze(1)
-                residual = _fine(residual[mine], target.pixels[mine], target.shape)
-                corner, shares = corner[mine], shares[mine]
-            for part in chunks(len(corner), flat.device):
+                residual -= _local_mean(residual, target.pixels, target.shape)
+            for part in chunks(len(residual), flat.device):
                 values = torch.nn.functional.pad(residual[part], (0, 1), value=1.0).mul_(_STEPS)
                 for number, step in enumerate(target.steps):
-                    share = shares[part, number : number + 1]
-                    total.index_add_(0, corner[part] + step, (values * share).round_().int())
+                    share = target.shares[part, number : number + 1]
+                    total.index_add_(0, target.corner[part] + step, (values * share).round_().int())
         return total
 
+    targets = each(choose, targets)
     groups = [targets] if len(flat) > _ALONE else [group for group in (targets[::2], targets[1::2]) if group]
     for _ in range(rounds):
         sums = each(accumulate, groups)
@@ -112,15 +129,35 @@ def refine(flat: torch.Tensor, owner: torch.Tensor, targets: list[Target], round
             flat[texel] = (flat[texel] + change).clamp_(0, 1)
 
 
-def _fine(residual: torch.Tensor, pixels: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """``residual`` (N, 3) at ``pixels`` (N,) less its mean over the neighbourhood."""
+def _block_mean(values: torch.Tensor, pixels: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """The size of the mean of ``values`` (N, 3) over the square block of the picture that each of ``pixels`` (N,) lies in: (N,)."""
+    import torch
+
+    side = 2 * _REACH
+    columns = -(-shape[1] // side)
+    row = torch.div(pixels, shape[1], rounding_mode="floor")
+    column = pixels - row * shape[1]
+    block = torch.div(row, side, rounding_mode="floor") * columns + torch.div(column, side, rounding_mode="floor")
+    count = columns * -(-shape[0] // side)
+    sums = torch.stack([torch.bincount(block, value, count) for value in values.double().unbind(1)], 1)
+    mean = sums / torch.bincount(block, minlength=count).clamp(min=1)[:, None]
+    return mean.abs().amax(1)[block].float()
+
+
+def _local_mean(values: torch.Tensor, pixels: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """The mean of ``values`` (N, 3) at ``pixels`` (N,) of a picture over the neighbourhood of each: (N, 3)."""
     import torch
     from scipy.ndimage import uniform_filter
 
-    picture = np.zeros((shape[0] * shape[1], 4), np.float32)
+    if not len(pixels):
+        return values
+    width = shape[1]
     place = pixels.cpu().numpy()
-    picture[place, :3] = residual.cpu().numpy()
+    first, last = int(place.min()) // width, int(place.max()) // width
+    place = place - first * width
+    picture = np.zeros(((last - first + 1) * width, 4), np.float32)
+    picture[place, :3] = values.cpu().numpy()
     picture[place, 3] = 1
-    smooth = uniform_filter(picture.reshape(*shape, 4), (2 * _REACH + 1, 2 * _REACH + 1, 0), mode="constant")
-    smooth = smooth.reshape(-1, 4)[place]
-    return residual - torch.as_tensor(smooth[:, :3] / np.maximum(smooth[:, 3:], 1e-6), device=residual.device)
+    window = (2 * _REACH + 1, 2 * _REACH + 1, 0)
+    smooth = uniform_filter(picture.reshape(-1, width, 4), window, mode="constant").reshape(-1, 4)[place]
+    return torch.as_tensor(smooth[:, :3] / np.maximum(smooth[:, 3:], 1e-6), device=values.device)

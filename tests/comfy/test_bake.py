@@ -150,7 +150,7 @@ def test_hand_made_views_through_the_shipped_workflow(server, root, run_node, tm
     first = {key: node for key, node in graph.items() if key in ("1", "2", "3", "4", "5", "6")}
     views = _pictures(server, api.run_prompt(server.url, first), "6")
     figure = np.nonzero((np.asarray(views[0]).min(2) < 250).any(1))[0]
-    spot = 512, int(figure[0] + 0.56 * (figure[-1] - figure[0]))
+    spot = 562, int(figure[0] + 0.56 * (figure[-1] - figure[0]))
     colors = {0: (255, 0, 255), 2: (0, 60, 255)}  # a magenta button on the chest, a blue one on the back
     for number, view in enumerate(views):
         if number in colors:

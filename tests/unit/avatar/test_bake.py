@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from chibi_testing.shapes import figure
-from scipy.ndimage import binary_erosion, map_coordinates
+from scipy.ndimage import binary_dilation, binary_erosion, map_coordinates
 
 from chibi_avatar.avatar import strips
 from chibi_avatar.avatar.bake import BakeOptions, bake
@@ -253,6 +253,20 @@ def test_views_that_differ_are_not_sharpened_into_each_other(truth, four):
     )
     inner = slice(VIEW // 2 - 20, VIEW // 2 + 20)
     assert uneven[60:120, inner].max() < plain[60:120, inner].max() + 0.03
+
+
+def test_a_detail_of_one_view_survives_where_others_lack_it(truth, four):
+    """A badge drawn on the front view only must not fade because the side view, which sees that place askew, shows none."""
+    blank, _, _, _ = truth
+    views, images, _ = four
+    drawn = images.copy()
+    y, x = np.mgrid[0:VIEW, 0:VIEW]
+    badge = np.hypot(x - VIEW // 2 - 15, y - 160) < 7
+    drawn[0][badge] = (1, 0, 1)
+    (front,) = guide_maps(bake(blank, drawn, views, OPTIONS).avatar, Views(views.cameras[:1]), ["paint"])["paint"]
+    inner = binary_erosion(badge, iterations=2)
+    assert np.abs(front - np.float32([1, 0, 1])).max(2)[inner].mean() < 0.03
+    assert np.abs(front - drawn[0]).max(2)[binary_dilation(badge, iterations=6) & ~badge].mean() < 0.05
 
 
 def test_strips_give_what_the_whole_atlas_gives(truth):
