@@ -11,7 +11,7 @@ import comfy.model_management
 import comfy.patcher_extension
 import comfy.weight_adapter
 import torch
-from comfy.ldm.modules.attention import optimized_attention
+from comfy.ldm.modules.attention import attention_pytorch, optimized_attention
 
 from ..chibi_avatar.identity.adapter_file import Adapter
 from ..chibi_avatar.identity.errors import IdentityError
@@ -239,7 +239,7 @@ def _install(model, key: tuple[str, int, int], applied: Applied, layer) -> None:
     """Set our patch on one block: on top of our own, or around someone else's."""
     replaced = model.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
     before = replaced.get(key, replaced.get(key[:2]))
-    patch = before if isinstance(before, IdentityPatch) else IdentityPatch(optimized_attention, (), before)
+    patch = before if isinstance(before, IdentityPatch) else IdentityPatch(optimized_attention, (), before, attention_pytorch)
     model.set_model_attn2_replace(patch.adding(applied, layer), *key)
 
 

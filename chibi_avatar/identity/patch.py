@@ -145,11 +145,15 @@ def _mask_rows(
 
 @dataclass(frozen=True, eq=False)
 class IdentityPatch:
-    """The attn2 patch of one block: ``attention`` is the host's, ``previous`` a patch of someone else that keeps working."""
+    """The attn2 patch of one block: ``attention`` is the host's, ``previous`` a patch of someone else that keeps working.
+
+    ``few`` is the host's attention for an identity's few tokens: what is best for long texts is not best for four keys.
+    """
 
     attention: Callable[..., Tensor]
     entries: tuple[tuple[Applied, LayerKV], ...]
     previous: Callable[..., Tensor] | None = None
+    few: Callable[..., Tensor] | None = None
     _devices: dict = field(default_factory=dict, repr=False)
 
     def adding(self, applied: Applied, layer: LayerKV) -> IdentityPatch:
@@ -159,7 +163,7 @@ class IdentityPatch:
         shared = tuple(
             (replace(item, share=1 / scoped) if item.scope is not None else item, kv) for item, kv in entries
         )
-        return IdentityPatch(self.attention, shared, self.previous)
+        return IdentityPatch(self.attention, shared, self.previous, self.few)
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
         heads, precision = extra_options["n_heads"], extra_options.get("attn_precision")
@@ -202,7 +206,7 @@ class IdentityPatch:
             keys, values = self._moved(layer, q)
         if index is not None:
             keys, values = keys.index_select(0, index), values.index_select(0, index)
-        found = self.attention(
+        found = (self.few or self.attention)(
             q, keys, values, heads, attn_precision=precision, transformer_options=options, low_precision_attention=False
         )
         if applied.cap > 0:
