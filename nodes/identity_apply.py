@@ -239,7 +239,11 @@ def _install(model, key: tuple[str, int, int], applied: Applied, layer) -> None:
     """Set our patch on one block: on top of our own, or around someone else's."""
     replaced = model.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
     before = replaced.get(key, replaced.get(key[:2]))
-    patch = before if isinstance(before, IdentityPatch) else IdentityPatch(optimized_attention, (), before, attention_pytorch)
+    patch = (
+        before
+        if isinstance(before, IdentityPatch)
+        else IdentityPatch(optimized_attention, (), before, attention_pytorch)
+    )
     model.set_model_attn2_replace(patch.adding(applied, layer), *key)
 
 
