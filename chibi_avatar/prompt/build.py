@@ -97,8 +97,11 @@ def _positive(
         extras = [str(text) for text in shown.pop("extra", ())] + list(parsed.verbatim)
         write = chinese if dial.language == "zh" else english
         text = write(shown, extras, count)
-        for other in people[1:]:
-            text += (" 另一个：" if dial.language == "zh" else " Another one: ") + write(dict(other), [], 1)
+        for number, other in enumerate(people[1:], 1):
+            own = {path: value for path, value in other.items() if path != "extra"}
+            text += ("" if dial.language == "zh" else " ") + write(
+                own, [str(item) for item in other.get("extra", ())], 1, number
+            )
         return " ".join([text, *parsed.specials])
     subject: list[str] = []
     identity: list[str] = []

@@ -16,6 +16,16 @@ _ON = ("hat", "glasses", "hair_ornament", "earrings", "headphones", "bag", "mask
 _BODY = ("animal_ears", "horns", "halo", "wings", "tail")
 
 
+_NUMBERS = ("no", "one", "two", "three", "four")
+_ORDINALS = ("first", "second", "third", "next")
+_ZH_ORDINALS = ("第一个", "第二个", "第三个", "下一个")
+_ZH_VERBS = (
+    ("穿着", ("outfit", "dress", "top", "bottom", "outer", "legwear", "shoes")),
+    ("戴着", ("neck", "gloves", "belt", *_ON[:5], "mask")),
+    ("背着", ("bag",)),
+)
+
+
 def article(phrase: str) -> str:
     """``a`` or ``an`` before a phrase, nothing before plurals."""
     if phrase.split(",")[0].endswith("s") and not phrase.endswith(("ss", "dress")):
@@ -72,8 +82,8 @@ def _hair(values: Mapping[str, Any]) -> str:
     return _list([part for part in (phrase, *extra) if part])
 
 
-def english(values: Mapping[str, Any], extras: list[str], people: int = 1) -> str:
-    """The Character as a few English sentences."""
+def english(values: Mapping[str, Any], extras: list[str], people: int = 1, number: int = 0) -> str:
+    """The Character as a few English sentences; ``number`` counts the people of one picture from 0."""
     she, person, _, _ = _PRONOUN.get(str(values.get("presentation")), ("The character", "character", "", ""))
     role = value_tag("role", values["role"]) if values.get("role") not in (None, "none") else ""
     species = value_tag("species", values["species"]) if values.get("species") not in (None, "none", "human") else ""
@@ -98,7 +108,10 @@ def english(values: Mapping[str, Any], extras: list[str], people: int = 1) -> st
         + ", with a big head and a small body."
     )
     if people > 1:
-        first = f"A cute chibi illustration of {people} people; the first is {article(what)}."
+        count = _NUMBERS[people] if people < len(_NUMBERS) else str(people)
+        first = f"A cute chibi illustration of {count} people, with big heads and small bodies. The first is {article(what)}."
+    if number:
+        first = f"The {_ORDINALS[min(number, len(_ORDINALS) - 1)]} is {article(what)}."
     sentences = [first]
     looks = [part for part in (_hair(values), _eyes(values)) if part]
     if isinstance(values.get("skin.color"), Color):
@@ -174,6 +187,8 @@ def zh_color(color: Color) -> str:
     """The Chinese name of a colour."""
     lex = lexicon()
     word = lex.color_by_name.get(color.name.lower())
+    if word is not None and word.id == "blonde":
+        return "金色"
     if word is None and " " in color.name:
         shade, _, base = color.name.partition(" ")
         base_word = lex.color_by_name.get(base)
@@ -223,8 +238,8 @@ def _zh_worn(slot: str, values: Mapping[str, Any]) -> str:
     return words + ("衣服" if kind is None else zh_value(f"{slot}.kind", kind))
 
 
-def chinese(values: Mapping[str, Any], extras: list[str], people: int = 1) -> str:
-    """The Character as Chinese prose."""
+def chinese(values: Mapping[str, Any], extras: list[str], people: int = 1, number: int = 0) -> str:
+    """The Character as Chinese prose; ``number`` counts the people of one picture from 0."""
     _, _, person, she = _PRONOUN.get(str(values.get("presentation")), ("", "", "角色", "角色"))
     what = "".join(
         part
@@ -237,11 +252,13 @@ def chinese(values: Mapping[str, Any], extras: list[str], people: int = 1) -> st
         if part
     )
     heads = values.get("proportions.heads")
-    parts = [
-        f"一张可爱的Q版插画，{'画面中有' + str(people) + '个人，主角是' if people > 1 else '主角是'}一个{what}"
-        + (f"，{heads:g}头身" if heads else "")
-        + "，头大身小"
-    ]
+    tall = f"，{heads:g}头身" if heads else ""
+    if number:
+        parts = [f"{_ZH_ORDINALS[min(number, len(_ZH_ORDINALS) - 1)]}是{what}{tall}"]
+    elif people > 1:
+        parts = [f"一张可爱的Q版插画，画面中有{people}个人，头大身小，第一个是{what}{tall}"]
+    else:
+        parts = [f"一张可爱的Q版插画，主角是一个{what}{tall}，头大身小"]
     looks = []
     if values.get("hair.style") == "bald":
         looks.append("光头")
@@ -287,9 +304,11 @@ def chinese(values: Mapping[str, Any], extras: list[str], people: int = 1) -> st
     looks += [_zh_worn(slot, values) for slot in _BODY if _zh_worn(slot, values)]
     if looks:
         parts.append("有" + "、".join(looks))
-    clothes = [_zh_worn(slot, values) for slot in (*_CLOTHES, *_ON) if _zh_worn(slot, values)]
-    if clothes:
-        parts.append(f"{she}穿戴" + "、".join(clothes))
+    for verb, slots in _ZH_VERBS:
+        worn = [_zh_worn(slot, values) for slot in slots if _zh_worn(slot, values)]
+        if worn:
+            parts.append(f"{she}{verb}" + "、".join(worn))
+            she = ""
     if values.get("shoes.kind") == "none":
         parts.append("光脚")
     if _zh_worn("held", values):

@@ -124,6 +124,20 @@ def test_chinese_prose_is_chinese():
         assert words in text
 
 
+def test_several_people_are_counted_in_prose():
+    """'Another one: A cute chibi illustration of…' would draw a picture in the picture."""
+    english = build("two girls, one with pink hair and one with blue hair", "flux").positive
+    assert (
+        english.count("illustration") == 1
+        and "two people" in english
+        and "The second is a girl. She has blue hair." in english
+    )
+    chinese = build("两个女孩，一个金发，一个黑发戴眼镜", "qwen_zh").positive
+    assert (
+        chinese.count("插画") == 1 and "金色的头发" in chinese and "第二个是女孩，有黑色的头发，她戴着眼镜" in chinese
+    )
+
+
 def test_sixty_rules_each_explained_and_each_fires():
     """Contradictions would go to the model, or be changed without a word."""
     rules = load("conflicts")["rules"]
