@@ -148,6 +148,8 @@ def _starts_person(body: list[Piece], i: int) -> bool:
         return True
     if "other" in kinds and not any("eyes" in str(m.value) for p in body for m in p.meanings if m.kind == "head"):
         return True
+    if "".join(piece.words) in FIRST_PERSON and following is not None and _kinds(following) & {"wear", "copula", "hold"}:
+        return True
     if person(piece):
         return (
             "and" in _kinds(body[i - 1])

@@ -41,6 +41,7 @@ def test_words_show_as_a_live_prompt(panel):
     assert "hat" in page.locator(".chibi-prompt .negative").inner_text()
     assert page.locator(".chibi-prompt-meter").count() >= 1
     assert page.locator('.chibi-prompt-chip[data-path="hair.color"]').inner_text().endswith("pink")
+    assert page.locator('.chibi-prompt [data-key="hair.style"] option').first.inner_text().startswith("twin tails")
     assert panel.errors == []
 
 
@@ -51,7 +52,7 @@ def test_looking_changes_nothing(panel):
     assert panel.api_prompt()[str(panel.node)]["inputs"]["form"] == "{}"
     saved = panel.serialize()
     written = '{"fields": {"hair.color": "#f4a7c0"}}'
-    node = next(item for item in saved["nodes"] if item["id"] == panel.node)
+    node = next(item for item in saved["nodes"] if str(item["id"]) == str(panel.node))
     node["widgets_values"] = [written if item == "{}" else item for item in node["widgets_values"]]
     panel.load(saved)
     panel.page.locator('.chibi-prompt-chip[data-source="widget"]').first.wait_for()
