@@ -148,7 +148,11 @@ def _starts_person(body: list[Piece], i: int) -> bool:
         return True
     if "other" in kinds and not any("eyes" in str(m.value) for p in body for m in p.meanings if m.kind == "head"):
         return True
-    if "".join(piece.words) in FIRST_PERSON and following is not None and _kinds(following) & {"wear", "copula", "hold"}:
+    if (
+        "".join(piece.words) in FIRST_PERSON
+        and following is not None
+        and _kinds(following) & {"wear", "copula", "hold"}
+    ):
         return True
     if person(piece):
         return (
@@ -232,7 +236,9 @@ def how_many(pieces: list[Piece]) -> int:
         before = _before(pieces, b)
         joined = before is not None and bool(_kinds(before) & {"and", "or"}) and not _pronoun(pieces[b])
         modified = (
-            "and" in _kinds(pieces[a + 1]) and pieces[b - 1].words == ("的",) and not any(p.brk for p in pieces[a:b])
+            _kinds(pieces[a + 1]) & {"and", "hold"}
+            and pieces[b - 1].words == ("的",)
+            and not any(p.brk for p in pieces[a:b])
         )
         if modified and (one != two or pieces[a].words != pieces[b].words):
             return 2

@@ -243,7 +243,9 @@ class Nouns(Refusals):
                     self.book.put("hair.coloring", "two_tone", *self.color_span)
                 self.book.colors(noun, self.colors, *self.color_span, weight=weight if noun.entry is None else 1.0)
                 self.colors = []
-        elif self.linked and noun.bare and self.nouns and self.nouns[-1].bare and self.nouns[-1].colored:
+        elif (
+            self.linked and noun.bare and not noun.eye and self.nouns and self.nouns[-1].bare and self.nouns[-1].colored
+        ):
             previous = self.book.person.fields.get(color_path(self.nouns[-1].path) or "")
             path = color_path(noun.path)
             if previous is not None and path:

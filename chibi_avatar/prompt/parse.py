@@ -295,6 +295,8 @@ class Reader(Tints):
         self.linked = False
 
     def on_neg(self, piece: Piece, meaning, body, i) -> None:
+        if i + 1 < len(body) and body[i + 1].words == (":",):
+            return
         self.close_colors()
         if i == len(body) - 1 or not any(
             kind not in ("fill", "very", "adj", "slight") for kind, _ in self.chosen[i + 1 :]

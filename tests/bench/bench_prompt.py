@@ -24,12 +24,12 @@ def say(text: str) -> None:
 
 
 def median(work, times: int = 5) -> float:
-    """Median seconds of ``times`` runs."""
+    """Median CPU seconds of ``times`` runs."""
     taken = []
     for _ in range(times):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        taken.append(time.perf_counter() - start)
+        taken.append(time.process_time() - start)
     return statistics.median(taken)
 
 
@@ -45,13 +45,13 @@ def digest(first: int, last: int) -> str:
 
 
 def main() -> None:
-    code = "import time;t=time.perf_counter();import chibi_avatar.prompt;import sys;sys.stdout.write(str(time.perf_counter()-t))"
+    code = "import time;t=time.process_time();import chibi_avatar.prompt;import sys;sys.stdout.write(str(time.process_time()-t))"
     taken = [
         float(subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout)
         for _ in range(5)
     ]
-    say(f"import chibi_avatar.prompt: {statistics.median(taken) * 1000:.1f} ms")
-    from prompt_sentences import score, sentences
+    say(f"(times are CPU time) import chibi_avatar.prompt: {statistics.median(taken) * 1000:.1f} ms")
+    from prompt_sentences import FOLDER, score, sentences
 
     from chibi_avatar.character import Color
     from chibi_avatar.prompt import build, read_prompt
@@ -61,17 +61,21 @@ def main() -> None:
     from chibi_avatar.prompt.parse import parse
     from chibi_avatar.prompt.tokens import split_tags
 
-    start = time.perf_counter()
+    start = time.process_time()
     lex = lexicon()
-    say(f"first use (reads the lexicon): {(time.perf_counter() - start) * 1000:.0f} ms")
+    say(f"first use (reads the lexicon): {(time.process_time() - start) * 1000:.0f} ms")
     say(
         f"entries: {sum(map(len, lex.entries.values()))} in {len(lex.entries)} fields, {len(lex.colors)} colours, {len(lex.patterns)} patterns"
     )
-    rows = sentences()
-    result = score(rows)
-    say(
-        f"sentences: {len(rows)}, recall {result.recall:.4f}, precision {result.precision:.4f}, refusals {result.refused}/{result.refusals}"
-    )
+    rows = []
+    for path in sorted(FOLDER.glob("*.txt")):
+        own = sentences(path)
+        rows += own
+        result = score(own)
+        say(
+            f"{path.name}: {len(own)} sentences, recall {result.recall:.4f}, precision {result.precision:.4f}, "
+            f"refusals {result.refused}/{result.refusals}"
+        )
     say(f"parse: {median(lambda: [parse(text) for text, _ in rows]) / len(rows) * 1000:.3f} ms a sentence")
     say(
         f"build: {median(lambda: [build(text, 'illustrious') for text, _ in rows]) / len(rows) * 1000:.3f} ms a sentence"
