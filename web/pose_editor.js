@@ -9,13 +9,13 @@ style.href = new URL("./pose/pose.css", import.meta.url).href;
 document.head.append(style);
 
 let catalogue;
+const chinese = () => String(app.extensionManager?.setting?.get("Comfy.Locale") ?? "").startsWith("zh");
 
 /** The library's poses, asked for once: [{name, label, group}]. */
 function presets() {
   catalogue ??= api.fetchApi("/chibi_avatar/poses").then(async (reply) => {
-    const chinese = String(app.extensionManager?.setting?.get("Comfy.Locale") ?? "").startsWith("zh");
     const { poses } = await reply.json();
-    return poses.map((pose) => ({ ...pose, label: chinese ? pose.zh : pose.name.replaceAll("_", " ") }));
+    return poses.map((pose) => ({ ...pose, label: chinese() ? pose.zh : pose.name.replaceAll("_", " ") }));
   });
   return catalogue;
 }
@@ -48,6 +48,7 @@ function editorWidget(node, name, inputData) {
     },
     presets,
     preset,
+    chinese: chinese(),
   });
   widget = node.addDOMWidget(name, "chibi_pose", editor.root, {
     getValue: () => editor.value,

@@ -17,15 +17,19 @@ from .figure import SIDES, about, between, solve, unit, with_head
 from .keypoints import (
     BODY_NAMES,
     L_EAR,
+    L_ELBOW,
     L_EYE,
     L_HIP,
     L_SHOULDER,
+    L_WRIST,
     NECK,
     NOSE,
     R_EAR,
+    R_ELBOW,
     R_EYE,
     R_HIP,
     R_SHOULDER,
+    R_WRIST,
     Person,
     parse,
 )
@@ -33,6 +37,7 @@ from .retarget import BONES, Build, canonical_lengths, estimate, measured_length
 from .skeleton import PARENTS
 
 HUMAN = tuple(PARENTS)
+_ARM_ENDS = (R_ELBOW, R_WRIST, L_ELBOW, L_WRIST)
 _POINT = {name: i for i, name in enumerate(BODY_NAMES)}
 
 
@@ -94,8 +99,9 @@ def rest_of(joints: Any) -> dict[str, np.ndarray]:
 
 
 def _as_preset(person: Person) -> dict[str, Any] | None:
-    """The library pose this person is tagged with, if the points still agree with it (limb directions within 6
-    degrees).
+    """The library pose this person is tagged with, if trunk and legs still agree with it (directions within 6 degrees).
+
+    Arms do not tell: they are solved anew for contacts when proportions change, and the editor takes the tag away.
     """
     tag = person.tag
     name = tag.get("preset")
@@ -107,23 +113,15 @@ def _as_preset(person: Person) -> dict[str, Any] | None:
         return None
     known = library.frame(name, 512, 512, float(heads), float(azimuth), mirrored, with_face=False).people[0].body
     for a, b in BONES[:12]:
-        if min(person.body[a, 2], person.body[b, 2]) <= 0:
+        if b in _ARM_ENDS or min(person.body[a, 2], person.body[b, 2]) <= 0:
             continue
         u, v = person.body[b, :2] - person.body[a, :2], known[b, :2] - known[a, :2]
         long = float(np.hypot(*v))
         if long < 8.0:
             continue
-        if float(unit(u) @ unit(v)) < (0.9945 if long > 20 else 0.97) and "unit" in tag and not _retouched(a, b):
+        if float(unit(u) @ unit(v)) < (0.9945 if long > 20 else 0.97):
             return None
     return library.pose(name, mirrored)
-
-
-def _retouched(a: int, b: int) -> bool:
-    """Arms are re-solved for contacts when proportions change, so only trunk and legs tell whether a pose was
-    edited.
-    """
-    del a
-    return b in (3, 4, 6, 7)
 
 
 def _local(rotation: dict[str, np.ndarray], rest: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -155,7 +155,13 @@ def test_people_points_and_files(frontend):
     assert body(value_of(frontend, editor))[4, 2] == 0
     press(frontend, "mirror")
     assert body(value_of(frontend, editor))[7, 2] == 0
-    heads = frontend.page.locator(".chibi-pose input[type=number]")
+    press(frontend, "restore")
+    assert (body(value_of(frontend, editor))[:, 2] > 0).all(), "a hidden hand could not be brought back"
+    width = frontend.page.locator(".chibi-pose [data-field=width]")
+    width.fill("640")
+    width.press("Tab")
+    assert keypoints.parse(value_of(frontend, editor))[0].width == 640
+    heads = frontend.page.locator(".chibi-pose [data-field=heads]")
     heads.fill("4")
     heads.press("Tab")
     assert keypoints.parse(value_of(frontend, editor))[0].people[0].tag["heads"] == 4
@@ -172,6 +178,16 @@ def test_people_points_and_files(frontend):
     )
     got = body(value_of(frontend, editor))
     assert np.abs(got[:, :2] - body(text)[:, :2]).max() <= 0.5
+    assert frontend.page.locator('.chibi-pose [data-action="after"]').is_hidden()
+    film = keypoints.to_json([library.frame(name, 512, 640, 3.0) for name in ("jumping", "waving")])
+    frontend.page.locator(".chibi-pose input[type=file]").set_input_files(
+        {"name": "film.json", "mimeType": "application/json", "buffer": film.encode()}
+    )
+    press(frontend, "after")
+    drag(frontend, LEFT_WRIST, 10, 20)
+    first, second = keypoints.parse(value_of(frontend, editor))
+    assert np.abs(first.people[0].body[:, :2] - body(text)[:, :2]).max() <= 0.5, "the wrong frame was edited"
+    assert "preset" not in second.people[0].tag
     kept = value_of(frontend, editor)
     frontend.page.locator(".chibi-pose input[type=file]").set_input_files(
         {"name": "broken.json", "mimeType": "application/json", "buffer": b'{"people": 3'}

@@ -70,6 +70,35 @@ test("missing points stay missing", () => {
   assert.deepEqual(g.reproportion(p, 3).body[3], [0, 0, 0]);
 });
 
+test("hidden points come back: mirrored, or hanging, at their canonical length", () => {
+  const p = standing(), q = structuredClone(p);
+  for (const j of [6, 7, 15, 17]) q.body[j] = [0, 0, 0];
+  g.restorePoints(q);
+  assert.ok(q.body.every((point) => point[2] > 0));
+  for (const [a, b, c, d] of [[5, 6, 2, 3], [6, 7, 3, 4]]) assert.ok(Math.abs(far(q.body[a], q.body[b]) - far(p.body[c], p.body[d])) < 1e-9);
+  for (const j of [2, 3, 4, 5, 6, 7]) q.body[j] = [0, 0, 0];
+  g.restorePoints(q);
+  const canon = g.canonicalLengths(q.tag.heads);
+  assert.ok(Math.abs(far(q.body[6], q.body[7]) - canon[5] * q.tag.unit) < 1e-6);
+  assert.deepEqual(q.body[13], p.body[13]);
+});
+
+test("another canvas keeps the figure's shape and its place at the lower edge", () => {
+  const frame = g.readPose(golden.poses[0].before)[0], was = structuredClone(frame);
+  g.resizeCanvas(frame, 1536, 960);
+  const k = 960 / was.height, [p, q] = [was.people[0], frame.people[0]];
+  assert.ok(far(q.body[0], [768 + (p.body[0][0] - was.width / 2) * k, 960 + (p.body[0][1] - was.height) * k]) < 1e-9);
+  assert.ok(Math.abs(q.tag.unit - p.tag.unit * k) < 1e-5);
+});
+
+test("the head is about the ears and as large as the build says", () => {
+  const p = standing(), at = g.skull(p);
+  assert.ok(Math.abs(at.tall - 0.52 * p.tag.unit) < 1e-9);
+  assert.ok(Math.abs(at.x - (p.body[16][0] + p.body[17][0]) / 2) < 0.1 * p.tag.unit);
+  p.body[16] = p.body[17] = [0, 0, 0];
+  assert.equal(g.skull(p), null);
+});
+
 test("bad documents are refused by name", () => {
   assert.throws(() => g.readPose("{"), SyntaxError);
   assert.throws(() => g.readPose("{}"), /people/);

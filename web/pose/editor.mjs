@@ -4,11 +4,46 @@ import * as g from "./geometry.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HISTORY = 200;
+// name, drawing on a 16 × 16 grid; a null starts a new group
 const BUTTONS = [
-  ["undo", "↶", "Undo (Ctrl+Z)"], ["redo", "↷", "Redo (Ctrl+Y)"], ["mirror", "⇋", "Mirror the person"],
-  ["add", "+", "Add a person"], ["remove", "−", "Remove the person"], ["hands", "hands", "Show or hide hands"], ["face", "face", "Show or hide the face"],
-  ["fit", "⤢", "Show the whole canvas"], ["import", "⇪", "Import pose JSON"], ["export", "⇩", "Export pose JSON"], ["take", "take", "Take the connected pose"],
+  ["undo", "M6 3 2.5 6.5 6 10M3 6.5h6.5a3.75 3.75 0 0 1 0 7.5H7"],
+  ["redo", "M10 3l3.5 3.5L10 10M13 6.5H6.5a3.75 3.75 0 0 0 0 7.5H9"],
+  null,
+  ["mirror", "M8 2v12M5.5 5 2 11h3.5zM10.5 5l3.5 6h-3.5z"],
+  ["add", "M6 8a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM1.5 14c0-3 2-4.5 4.5-4.5s4.5 1.5 4.5 4.5M12.5 4v5M10 6.5h5"],
+  ["remove", "M6 8a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM1.5 14c0-3 2-4.5 4.5-4.5s4.5 1.5 4.5 4.5M10 6.5h5"],
+  ["restore", "M1.5 8C4 3.5 12 3.5 14.5 8 12 12.5 4 12.5 1.5 8zM8 10a2 2 0 1 0 0-4 2 2 0 0 0 0 4z"],
+  null,
+  ["hands", "M5 9V4M7.3 7.5V2.8M9.6 7.5V3.2M11.9 8.5V5v5a4 4 0 0 1-7.4 2l-2-3.2L4 8l1 1.5"],
+  ["face", "M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM5.5 6.3v.9M10.5 6.3v.9M5.5 9.5q2.5 2.5 5 0"],
+  ["fit", "M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4"],
+  null,
+  ["import", "M8 10V2M5 5l3-3 3 3M2.5 10v4h11v-4"],
+  ["export", "M8 2v8M5 7l3 3 3-3M2.5 10v4h11v-4"],
+  ["take", "M1.5 8H9M6 5l3 3-3 3M10 2.5h4.5v11H10"],
 ];
+const ENGLISH = {
+  undo: "Undo (Ctrl+Z)", redo: "Redo (Ctrl+Y)", mirror: "Mirror the person", add: "Add a person", remove: "Remove the person",
+  restore: "Bring back hidden points", hands: "Show or hide hands", face: "Show or hide the face", fit: "Show the whole canvas",
+  import: "Import pose JSON", export: "Export pose JSON", take: "Take the connected pose", preset: "preset…", presetTip: "Replace the person by a preset",
+  lock: "lock", lockTip: "Lock the proportions: limbs turn, they do not stretch (hold Alt to foreshorten)",
+  ik: "IK", ikTip: "Dragging a hand or foot bends the whole limb", heads: "heads", headsTip: "Proportions in heads: 2 mascot, 2.5 chibi, 7 adult",
+  canvas: "canvas", canvasTip: "Width and height of the canvas in pixels", width: "Canvas width", height: "Canvas height",
+  before: "Previous frame", after: "Next frame", application: "Pose. Tab to a joint, arrow keys move it, H hides it.",
+  hint: "Drag joints · Alt foreshortens · right click or H hides · wheel zooms · drag the ground to pan",
+  unreadable: "This pose cannot be shown: ", connect: "Connect a pose and run the node once, then it can be taken over.", notAPose: " is not a pose: ",
+};
+const CHINESE = {
+  undo: "撤销（Ctrl+Z）", redo: "重做（Ctrl+Y）", mirror: "左右镜像此人物", add: "添加人物", remove: "删除人物",
+  restore: "恢复隐藏的点", hands: "显示或隐藏手部", face: "显示或隐藏面部", fit: "显示整个画布",
+  import: "导入姿势 JSON", export: "导出姿势 JSON", take: "取用已连接的姿势", preset: "预设…", presetTip: "用预设替换此人物",
+  lock: "锁定", lockTip: "锁定比例：肢体只转动、不伸缩（按住 Alt 可透视缩短）",
+  ik: "IK", ikTip: "拖动手或脚时整条肢体随之弯曲", heads: "头身", headsTip: "头身比：2 为吉祥物，2.5 为 Q 版，7 为成人",
+  canvas: "画布", canvasTip: "画布的宽和高（像素）", width: "画布宽度", height: "画布高度",
+  before: "上一帧", after: "下一帧", application: "姿势。用 Tab 选择关节，方向键移动，H 隐藏。",
+  hint: "拖动关节 · Alt 透视缩短 · 右键或 H 隐藏 · 滚轮缩放 · 拖动空白处平移",
+  unreadable: "无法显示此姿势：", connect: "请先连接一个姿势并运行一次节点，然后即可取用。", notAPose: " 不是姿势文件：",
+};
 
 function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -33,9 +68,10 @@ function withOwnHistory(node) {
 }
 
 export class PoseEditor {
-  /** `host`: {changed(text), presets() → Promise<names>, preset(name, heads, width, height) → Promise<frames JSON>} */
+  /** `host`: {changed(text), presets() → Promise<names>, preset(name, heads, width, height) → Promise<frames JSON>, chinese} */
   constructor(host) {
     this.host = host;
+    this.words = host.chinese ? CHINESE : ENGLISH;
     this.frames = [];
     this.index = 0;
     this.person = 0;
@@ -75,7 +111,7 @@ export class PoseEditor {
       this.say("");
     } catch (error) {
       this.frames = [];
-      this.say(`This pose cannot be shown: ${error.message}`);
+      this.say(this.words.unreadable + error.message);
     }
     this.index = Math.min(this.index, Math.max(0, this.frames.length - 1));
     this.person = Math.min(this.person, Math.max(0, (this.frame?.people.length ?? 1) - 1));
@@ -91,8 +127,10 @@ export class PoseEditor {
     return this.frame?.people[this.person];
   }
 
+  /** A message, or without one how to use the editor. */
   say(message) {
-    this.status.textContent = message;
+    this.status.textContent = message || this.words.hint;
+    this.status.classList.toggle("chibi-pose-hint", !message);
   }
 
   /** Change the pose by `action` and remember how it was. */
@@ -139,28 +177,51 @@ export class PoseEditor {
 
   #build() {
     this.bar = element("div", { class: "chibi-pose-bar", role: "toolbar" });
-    for (const [name, sign, tip] of BUTTONS) {
-      const button = element("button", { type: "button", title: tip, "aria-label": tip, "data-action": name }, sign);
-      button.addEventListener("click", () => this.act(name));
-      this.bar.append(withOwnHistory(button));
+    const words = this.words;
+    const button = (name, tip, ...content) => {
+      const made = withOwnHistory(element("button", { type: "button", title: tip, "aria-label": tip, "data-action": name }, ...content));
+      made.addEventListener("click", () => this.act(name));
+      return made;
+    };
+    let group = element("span", { class: "chibi-pose-group" });
+    for (const entry of [...BUTTONS, null]) {
+      if (entry) {
+        const icon = shape("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" });
+        icon.append(shape("path", { d: entry[1] }));
+        group.append(button(entry[0], words[entry[0]], icon));
+      } else {
+        this.bar.append(group);
+        group = element("span", { class: "chibi-pose-group" });
+      }
     }
-    this.presets = element("select", { title: "Replace the person by a preset", "aria-label": "Preset" }, element("option", { value: "" }, "preset…"));
+    this.presets = element("select", { title: words.presetTip, "aria-label": words.presetTip }, element("option", { value: "" }, words.preset));
     this.presets.addEventListener("change", () => this.#usePreset(this.presets.value));
     this.presets.addEventListener("pointerdown", () => this.fillPresets());
     this.presets.addEventListener("focus", () => this.fillPresets());
     this.lock = element("input", { type: "checkbox", checked: "" });
     this.reach = element("input", { type: "checkbox", checked: "" });
-    this.heads = element("input", { type: "number", min: "1.8", max: "7", step: "0.1", title: "Proportions in heads", "aria-label": "Heads" });
-    this.heads.addEventListener("change", () => this.#setHeads(Number(this.heads.value)));
-    const lockTip = "Lock the proportions: limbs turn, they do not stretch (hold Alt to foreshorten)";
+    const number = (name, tip, attributes, changed) => {
+      const made = element("input", { type: "number", "data-field": name, title: tip, "aria-label": tip, ...attributes });
+      made.addEventListener("change", changed);
+      return made;
+    };
+    this.heads = number("heads", words.headsTip, { min: "1.8", max: "7", step: "0.1" }, () => this.#setHeads(Number(this.heads.value)));
+    const side = { min: "64", max: "16384", step: "8" };
+    this.width = number("width", words.width, side, () => this.#setCanvas());
+    this.height = number("height", words.height, side, () => this.#setCanvas());
+    this.count = element("span", {});
+    this.film = element("span", { class: "chibi-pose-group", hidden: "" }, button("before", words.before, "‹"), this.count, button("after", words.after, "›"));
     this.bar.append(
       withOwnHistory(this.presets),
-      element("label", { title: lockTip }, this.lock, "lock"),
-      element("label", { title: "Dragging a hand or foot bends the whole limb" }, this.reach, "IK"),
-      element("label", { title: "Proportions in heads" }, this.heads, "heads"),
+      element("label", { title: words.lockTip }, this.lock, words.lock),
+      element("label", { title: words.ikTip }, this.reach, words.ik),
+      element("label", { title: words.headsTip }, this.heads, words.heads),
+      element("label", { title: words.canvasTip }, this.width, "×", this.height),
+      this.film,
     );
-    this.svg = shape("svg", { class: "chibi-pose-view", role: "application", "aria-label": "Pose. Tab to a joint, arrow keys move it, H hides it." });
+    this.svg = shape("svg", { class: "chibi-pose-view", role: "application", "aria-label": words.application });
     this.status = element("div", { class: "chibi-pose-status", role: "status" });
+    this.say("");
     this.file = element("input", { type: "file", accept: ".json,application/json", hidden: "" });
     this.file.addEventListener("change", () => this.#importFile());
     this.root.append(this.bar, this.svg, this.status, this.file);
@@ -180,8 +241,10 @@ export class PoseEditor {
     else if (name === "import") this.file.click();
     else if (name === "export") this.#export();
     else if (name === "take" && this.incoming) this.replace(this.incoming);
-    else if (name === "take") this.say("Connect a pose and run the node once, then it can be taken over.");
+    else if (name === "take") this.say(this.words.connect);
     else if (!frame) return;
+    else if (name === "before" || name === "after") this.#turnTo(this.index + (name === "after" ? 1 : -1));
+    else if (name === "restore" && this.chosen) this.edit(() => g.restorePoints(this.chosen));
     else if (name === "mirror" && this.chosen) this.edit(() => g.mirrorPerson(this.chosen, 2 * this.#middle(this.chosen)));
     else if (name === "add") this.#addPerson();
     else if (name === "remove" && this.chosen) {
@@ -247,7 +310,28 @@ export class PoseEditor {
     }, false);
   }
 
+  /** The canvas at another size; the people are scaled along and keep standing at its lower edge. */
+  #setCanvas() {
+    const sizes = [this.width, this.height].map((field) => Math.round(Number(field.value)));
+    if (!this.frame || !sizes.every((v) => v >= 64 && v <= 16384)) return;
+    this.edit(() => {
+      for (const frame of this.frames) g.resizeCanvas(frame, ...sizes);
+    }, false);
+    this.view = null;
+    this.draw();
+  }
+
+  #turnTo(index) {
+    this.index = Math.min(Math.max(index, 0), this.frames.length - 1);
+    this.person = Math.min(this.person, Math.max(0, this.frame.people.length - 1));
+    this.#heads();
+    this.draw();
+  }
+
   #heads() {
+    this.film.hidden = this.frames.length < 2;
+    this.count.textContent = `${this.index + 1} / ${this.frames.length}`;
+    if (this.frame) [this.width.value, this.height.value] = [this.frame.width, this.frame.height];
     if (this.chosen) this.heads.value = String(Math.round((g.buildOf(this.chosen)?.heads ?? 7) * 100) / 100);
   }
 
@@ -264,7 +348,7 @@ export class PoseEditor {
       this.replace(await file.text());
       this.say("");
     } catch (error) {
-      this.say(`${file.name} is not a pose: ${error.message}`);
+      this.say(file.name + this.words.notAPose + error.message);
     }
   }
 
@@ -306,6 +390,8 @@ export class PoseEditor {
 
   #drawPerson(person, index, unit) {
     const group = shape("g", { class: index === this.person ? "chibi-pose-chosen" : "chibi-pose-other", "data-person": index });
+    const skull = g.skull(person);
+    if (skull) group.append(shape("ellipse", { class: "chibi-pose-skull", cx: skull.x, cy: skull.y, rx: skull.wide, ry: skull.tall }));
     const line = (a, b, color, width) => {
       if (a[2] > 0 && b[2] > 0) {
         group.append(shape("line", { x1: a[0], y1: a[1], x2: b[0], y2: b[1], stroke: color, "stroke-width": width * unit, "stroke-linecap": "round" }));

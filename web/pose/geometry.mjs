@@ -36,6 +36,8 @@ const TABLE = {
   noseDown: [0.73, 0.73, 0.725, 0.72, 0.71, 0.67],
 };
 
+const FACE_Z = 0.42;
+
 function interpolate(x, xs, ys) {
   if (x <= xs[0]) return ys[0];
   for (let i = 1; i < xs.length; i++) {
@@ -301,6 +303,60 @@ function groundShift(before, after) {
   if (!seen.length) return 0;
   const ground = Math.max(...seen.map(([was]) => was[1]));
   return ground - Math.max(...seen.map(([was, now]) => now[1] - SINK * (ground - was[1])));
+}
+
+/** Where the head is and half its size (silhouette.py): from the ears, or from one ear and the nose. */
+export function skull(person) {
+  const build = buildOf(person);
+  const { body } = person;
+  const ears = [16, 17].filter((j) => there(body[j])).map((j) => body[j]);
+  if (!build || !there(body[1]) || !ears.length) return null;
+  const p = proportions(build.heads);
+  let middle;
+  if (ears.length === 2) middle = [(ears[0][0] + ears[1][0]) / 2, (ears[0][1] + ears[1][1]) / 2];
+  else if (there(body[0])) {
+    const turn = ((person.tag.azimuth ?? 0) * Math.PI) / 180;
+    const nose = Math.abs(Math.sin(turn)) * FACE_Z, ear = Math.abs(Math.cos(turn)) * p.earX;
+    const share = nose / Math.max(nose + ear, 1e-9);
+    middle = [0, 1].map((k) => body[0][k] + (ears[0][k] - body[0][k]) * share);
+  } else middle = ears[0];
+  const up = [middle[0] - body[1][0], middle[1] - body[1][1]];
+  const rise = (0.11 * build.unit) / Math.max(Math.hypot(...up), 1e-9);
+  return { x: middle[0] + up[0] * rise, y: middle[1] + up[1] * rise, wide: 0.98 * p.earX * build.unit, tall: 0.52 * build.unit };
+}
+
+/** Give missing joints of the body a place: as on the other side, mirrored, or hanging down from their parent. */
+export function restorePoints(person) {
+  const build = buildOf(person);
+  if (!build || !there(person.body[1])) return;
+  const canon = canonicalLengths(build.heads), { body } = person;
+  BONES.forEach(([a, b], k) => {
+    if (there(body[b]) || !there(body[a])) return;
+    const [c, d] = [body[MIRRORED[a]], body[MIRRORED[b]]];
+    const out = MIRRORED[b] === b ? 0 : [2, 3, 4, 8, 9, 10].includes(b) ? -1 : 1;
+    const hanging = b === 0 ? [0, -1] : a === 1 && (b === 2 || b === 5) ? [out, 0] : [0.2 * out, 1];
+    let step = hanging.map((v) => (v * canon[k] * build.unit) / Math.hypot(...hanging));
+    if (b !== MIRRORED[b] && there(c) && there(d)) step = [c[0] - d[0], d[1] - c[1]];
+    body[b] = [body[a][0] + step[0], body[a][1] + step[1], 1];
+  });
+  const p = proportions(build.heads);
+  for (const [j, x, down] of [[14, -p.eyeX, p.noseDown - 0.15], [15, p.eyeX, p.noseDown - 0.15], [16, -p.earX, p.noseDown - 0.1], [17, p.earX, p.noseDown - 0.1]]) {
+    if (there(body[j]) || !there(body[0])) continue;
+    const other = body[MIRRORED[j]];
+    body[j] = there(other)
+      ? [2 * body[0][0] - other[0], other[1], 1]
+      : [body[0][0] + x * build.unit, body[0][1] - (p.noseDown - down) * build.unit, 1];
+  }
+}
+
+/** Another canvas size: people are scaled by the smaller ratio about the middle of the lower edge. */
+export function resizeCanvas(frame, width, height) {
+  const scale = Math.min(width / frame.width, height / frame.height);
+  for (const person of frame.people) {
+    for (const points of parts(person)) transform(points, [frame.width / 2, frame.height], [width / 2, height], 0, scale);
+    if (person.tag.unit > 0) person.tag = { ...person.tag, unit: Math.round(person.tag.unit * scale * 1e6) / 1e6 };
+  }
+  Object.assign(frame, { width, height });
 }
 
 /** What an edit by hand leaves true of a person: its build, but no longer which preset it is. */

@@ -36,7 +36,7 @@ Detector = Callable[[np.ndarray, Request], list[Person]]
 @dataclass(frozen=True)
 class Backend:
     """A detector. ``files`` are looked up in ``folders``; ``module`` has to be importable; ``opened`` loads the files of a
-    folder.
+    folder; ``fetch`` is the command that gets them into ``{folder}``.
     """
 
     name: str
@@ -53,10 +53,11 @@ class Backend:
     def missing(self, folders: Sequence[Path]) -> str | None:
         """Why this detector cannot run, and what to do; None when it can."""
         if self.module is not None and importlib.util.find_spec(self.module) is None:
-            return f"{self.label} needs the Python package '{self.module.replace('_', '-')}'"
+            package = self.module.replace("_", "-")
+            return f"{self.label} needs the Python package '{package}'. Install it with: python -m pip install {package}"
         if self.folder(folders) is None:
             where = folders[0] if folders else Path("models/chibi_pose")
-            return f"{self.label} needs {', '.join(self.files)} in {where}. {self.fetch}"
+            return f"{self.label} needs {', '.join(self.files)} in {where}. Fetch them with: {self.fetch.format(folder=where)}"
         return None
 
 
@@ -65,8 +66,7 @@ def _opener(module: str) -> Callable[[Path], Detector]:
 
 
 _FETCH = (
-    "Fetch them with: python3 -m chibi_avatar models download "
-    "blazepose-detector blazepose-landmarks mediapipe-hands mediapipe-face-mesh"
+    "python3 -m chibi_avatar models download blazepose-detector blazepose-landmarks mediapipe-hands mediapipe-face-mesh"
 )
 BACKENDS: dict[str, Backend] = {
     b.name: b
@@ -76,7 +76,7 @@ BACKENDS: dict[str, Backend] = {
             "DWPose (rtmlib)",
             "rtmlib",
             ("dw-ll_ucoco_384.onnx", "yolox_l.onnx"),
-            "Both come from yzd-v/DWPose on Hugging Face.",
+            "hf download yzd-v/DWPose dw-ll_ucoco_384.onnx yolox_l.onnx --local-dir '{folder}'",
             _opener("dwpose"),
         ),
         Backend(
@@ -92,7 +92,7 @@ BACKENDS: dict[str, Backend] = {
             "OpenPose (controlnet_aux)",
             "controlnet_aux",
             ("body_pose_model.pth", "hand_pose_model.pth", "facenet.pth"),
-            "They come from lllyasviel/Annotators on Hugging Face.",
+            "hf download lllyasviel/Annotators body_pose_model.pth hand_pose_model.pth facenet.pth --local-dir '{folder}'",
             _opener("openpose"),
         ),
     )

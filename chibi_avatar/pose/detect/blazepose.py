@@ -221,7 +221,7 @@ def _body(
         found = Found(person, sure * share, region) if sure >= present and share >= visible else None
         last, region = region, _region_from(xy[33], xy[34])
         moved = float(np.hypot(region.x - last.x, region.y - last.y)) + abs(region.side - last.side)
-        if (look > 0 and moved < 0.1 * last.side) or not 16 < region.side < 8 * max(picture.shape):
+        if moved < (0.1 if look else 0.05) * last.side or not 16 < region.side < 8 * max(picture.shape):
             break
     return found
 

@@ -56,13 +56,29 @@ def test_people_are_passed_on(monkeypatch, folder):
     assert report.count("10 found") == 2
 
 
-def test_a_missing_model_names_file_folder_and_command(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("blazepose", "python3 -m chibi_avatar models download blazepose-detector blazepose-landmarks"),
+        ("dwpose", "hf download yzd-v/DWPose dw-ll_ucoco_384.onnx yolox_l.onnx --local-dir"),
+        ("openpose", "hf download lllyasviel/Annotators body_pose_model.pth"),
+    ],
+)
+def test_a_missing_model_names_file_folder_and_command(tmp_path, monkeypatch, name, command):
     """The message is all that a person has to go by."""
+    monkeypatch.setattr(detect.importlib.util, "find_spec", lambda module: module)
     with pytest.raises(PoseError) as caught:
-        detect.choose("blazepose", [tmp_path])
-    for part in ("pose_landmark_full.tflite", str(tmp_path), "models download blazepose-landmarks"):
-        assert part in str(caught.value) or "blazepose-detector blazepose-landmarks" in str(caught.value)
-    with pytest.raises(PoseError, match="no pose detector"):
+        detect.choose(name, [tmp_path])
+    for part in (*detect.BACKENDS[name].files, str(tmp_path), command):
+        assert part in str(caught.value)
+
+
+def test_a_missing_package_names_its_command(tmp_path, monkeypatch):
+    """The other thing that can be missing."""
+    monkeypatch.setattr(detect.importlib.util, "find_spec", lambda module: None)
+    with pytest.raises(PoseError, match="pip install controlnet-aux"):
+        detect.choose("openpose", [tmp_path])
+    with pytest.raises(PoseError, match=r"no pose detector.*models download"):
         detect.choose("auto", [tmp_path])
     with pytest.raises(PoseError, match="detector"):
         detect.choose("magic", [tmp_path])

@@ -189,6 +189,17 @@ def test_missing_points_stay_missing():
     assert retarget([Frame(512, 512)], 2.5)[0].people == ()
 
 
+def test_crowds_and_films_with_gaps():
+    """Two hundred people and frames in which somebody is missing are normal input, and nobody changes place."""
+    one = adult("waving").people[0]
+    crowd = Frame(1024, 1024, tuple(one.moved(lambda xy, i=i: xy * 0.1 + (4 * i, 0)) for i in range(200)))
+    made = retarget([crowd], 2.5)[0].people
+    assert len(made) == 200
+    assert (np.diff([person.body[8, 0] for person in made]) > 0).all()
+    film = [Frame(1024, 1024, (one, one)), Frame(1024, 1024), Frame(1024, 1024, (one,)), Frame(1024, 1024, (one, one))]
+    assert [len(frame.people) for frame in retarget(film, 2.5)] == [2, 0, 1, 2]
+
+
 def between(name: str, other: str, steps: int) -> list[Frame]:
     """A movement in equal steps from one pose to the other, every point on a straight line."""
     a, b = (library.frame(n, 1024, 1024, 7.0, "front", with_face=False).people[0] for n in (name, other))
