@@ -28,7 +28,7 @@ const ENGLISH = {
   import: "Import pose JSON", export: "Export pose JSON", take: "Take the connected pose", preset: "preset…", presetTip: "Replace the person by a preset",
   lock: "lock", lockTip: "Lock the proportions: limbs turn, they do not stretch (hold Alt to foreshorten)",
   ik: "IK", ikTip: "Dragging a hand or foot bends the whole limb", heads: "heads", headsTip: "Proportions in heads: 2 mascot, 2.5 chibi, 7 adult",
-  canvas: "canvas", canvasTip: "Width and height of the canvas in pixels", width: "Canvas width", height: "Canvas height",
+  canvasTip: "Width and height of the canvas in pixels", width: "Canvas width", height: "Canvas height",
   before: "Previous frame", after: "Next frame", application: "Pose. Tab to a joint, arrow keys move it, H hides it.",
   hint: "Drag joints · Alt foreshortens · right click or H hides · wheel zooms · drag the ground to pan",
   unreadable: "This pose cannot be shown: ", connect: "Connect a pose and run the node once, then it can be taken over.", notAPose: " is not a pose: ",
@@ -39,7 +39,7 @@ const CHINESE = {
   import: "导入姿势 JSON", export: "导出姿势 JSON", take: "取用已连接的姿势", preset: "预设…", presetTip: "用预设替换此人物",
   lock: "锁定", lockTip: "锁定比例：肢体只转动、不伸缩（按住 Alt 可透视缩短）",
   ik: "IK", ikTip: "拖动手或脚时整条肢体随之弯曲", heads: "头身", headsTip: "头身比：2 为吉祥物，2.5 为 Q 版，7 为成人",
-  canvas: "画布", canvasTip: "画布的宽和高（像素）", width: "画布宽度", height: "画布高度",
+  canvasTip: "画布的宽和高（像素）", width: "画布宽度", height: "画布高度",
   before: "上一帧", after: "下一帧", application: "姿势。用 Tab 选择关节，方向键移动，H 隐藏。",
   hint: "拖动关节 · Alt 透视缩短 · 右键或 H 隐藏 · 滚轮缩放 · 拖动空白处平移",
   unreadable: "无法显示此姿势：", connect: "请先连接一个姿势并运行一次节点，然后即可取用。", notAPose: " 不是姿势文件：",
@@ -216,7 +216,7 @@ export class PoseEditor {
       element("label", { title: words.lockTip }, this.lock, words.lock),
       element("label", { title: words.ikTip }, this.reach, words.ik),
       element("label", { title: words.headsTip }, this.heads, words.heads),
-      element("label", { title: words.canvasTip }, this.width, "×", this.height),
+      element("span", { class: "chibi-pose-size", title: words.canvasTip }, this.width, "×", this.height),
       this.film,
     );
     this.svg = shape("svg", { class: "chibi-pose-view", role: "application", "aria-label": words.application });
