@@ -298,7 +298,7 @@ class ChibiPoseFromImage(io.ComfyNode):
                     default="auto",
                     tooltip="auto takes the best detector that is installed and has its files: dwpose, then blazepose, then openpose.",
                 ),
-                io.Int.Input("people", default=1, min=1, max=50, tooltip="At most so many people, the surest first."),
+                io.Int.Input("people", default=1, min=1, max=50, tooltip="At most so many people, the surest first. Boxes count on top: each is looked into."),
                 io.Boolean.Input("hands", default=True, tooltip="Also find hands."),
                 io.Boolean.Input("face", default=True, tooltip="Also find face points."),
                 io.Boolean.Input(
@@ -342,7 +342,8 @@ class ChibiPoseFromImage(io.ComfyNode):
         from ..chibi_avatar.pose.detect import Request, detect_frames
 
         pixels = as_pixels(image)
-        request = Request(people, boxes_from(boxes, mask), whole_image, hands, face)
+        places = boxes_from(boxes, mask)
+        request = Request(max(people, len(places)), places, whole_image, hands, face)
         frames, report = detect_frames(pixels, model_folders(), request, detector)
         style = drawing.Style(face=True)
         drawn = np.stack([drawing.draw(frame, style=style) for frame in frames])
