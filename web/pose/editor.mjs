@@ -30,7 +30,7 @@ const ENGLISH = {
   ik: "IK", ikTip: "Dragging a hand or foot bends the whole limb", heads: "heads", headsTip: "Proportions in heads: 2 mascot, 2.5 chibi, 7 adult",
   canvasTip: "Width and height of the canvas in pixels", width: "Canvas width", height: "Canvas height",
   before: "Previous frame", after: "Next frame", application: "Pose. Tab to a joint, arrow keys move it, H hides it.",
-  hint: "Drag joints · Alt foreshortens · right click or H hides · wheel zooms · drag the ground to pan",
+  hint: "Drag joints · Alt foreshortens · right click or H hides · wheel zooms · drag the background to pan",
   unreadable: "This pose cannot be shown: ", connect: "Connect a pose and run the node once, then it can be taken over.", notAPose: " is not a pose: ",
 };
 const CHINESE = {
