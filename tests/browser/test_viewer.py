@@ -100,7 +100,7 @@ def test_the_avatar_appears_and_its_face_moves(shown: Any) -> None:
     assert "viewer" not in export["inputs"]
     saved = next(node for node in shown.serialize()["nodes"] if node["type"] == "ChibiAvatarExport")
     assert saved["widgets_values"][0] == "viewer/momo"
-    assert len([value for value in saved["widgets_values"] if value is not None]) == 16
+    assert len([value for value in saved["widgets_values"] if value is not None]) == 17
     assert shown.errors == []
 
 
