@@ -16,7 +16,6 @@ from .model import Face
 
 CHOICES = ("largest_centered", "index", "left_to_right", "match_reference")
 MIN_FACE = 24.0
-_SURE = 0.88
 # One pass at 640 finds ordinary faces, one at 192 those that fill the frame; padding brings cut-off faces back.
 _PASSES = ((640, 0.0), (192, 0.35))
 
@@ -25,6 +24,8 @@ class Detector(Protocol):
     """Finds faces in one RGB picture no longer than its scale: rows of x0, y0, x1, y1, score, then five points (15 numbers)."""
 
     name: str
+    # Upright faces score at least this, faces that lie on their side or stand on their head hardly ever.
+    sure: float
 
     def __call__(self, image: np.ndarray) -> np.ndarray: ...
 
@@ -107,7 +108,7 @@ def find_faces(image: np.ndarray, detector: Detector, *, turn: bool = True) -> t
         worth = float(rows[:, 4].max()) - (0.03 if turns else 0.0) if len(rows) else 0.0
         if len(rows) and (best is None or worth > best[0]):
             best = (worth, turns, rows, picture)
-        if worth >= _SURE:
+        if worth >= detector.sure:
             break
     if best is None:
         return [], image

@@ -53,6 +53,7 @@ def providers(available: Sequence[str] | None = None, device: str = "auto") -> l
 
 class _YuNet:
     name = "YuNet"
+    sure = 0.88
 
     def __init__(self, path: Path) -> None:
         import cv2
@@ -74,6 +75,8 @@ class _YuNet:
 
 
 class _Scrfd:
+    sure = 0.75
+
     def __init__(self, path: Path, device: str) -> None:
         from insightface import model_zoo
 

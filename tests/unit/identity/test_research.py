@@ -40,7 +40,10 @@ def test_insightface_runs_on_local_files_without_a_network(folder, portrait, gro
     monkeypatch.setattr(socket.socket, "connect", lambda *given: pytest.fail("something went to the network"))
     stack = load_stack([folder], "research", "cpu")
     assert len(find_faces(group, stack.detector)[0]) == 6
+    lying = analyze([np.rot90(portrait).copy()], stack)[0]
+    assert lying.photos[0].face.turns == 3
     me, _ = analyze([portrait, portrait[:, ::-1].copy()], stack)
+    assert float(lying.embeddings["w600k_mbf"].vector @ me.embeddings["w600k_mbf"].vector) > 0.9
     others, _ = analyze([group], stack)
     mine, theirs = me.embeddings["w600k_mbf"], others.embeddings["w600k_mbf"]
     assert float((mine.each @ mine.vector).min()) > 0.9 and float(mine.vector @ theirs.vector) < 0.25
