@@ -5,13 +5,13 @@ import { emptyForm, flatten, marked, matches, matchingOption, meter, readForm, r
 
 const TEXT = {
   en: {
-    search: "Search attributes and values", preset: "Preset…", save: "Save", saveTip: "Save this Character as a preset of yours", name: "Name of the preset",
+    search: "Search", searchTip: "Search attributes and values", preset: "Preset…", save: "Save", saveTip: "Save this Character as a preset of yours", name: "Name of the preset",
     paste: "Paste", pasteTip: "Fill the form from a prompt or tagger output", pasteAsk: "Paste a prompt or a tagger's output", dice: "Roll everything chosen here that is not locked",
     clear: "Clear the form", lock: "Lock", roll: "Roll", unset: "Clear", none: "not set", noColor: "no color", pick: "Any color", positive: "Positive prompt", negative: "Negative prompt",
     tokens: "tokens", yours: "Yours", built: "Built in", read: "What was read", loading: "Loading…", chips: "What is known so far", nothing: "Nothing matches.",
   },
   zh: {
-    search: "搜索属性和取值", preset: "预设…", save: "保存", saveTip: "把当前角色存为自己的预设", name: "预设名称",
+    search: "搜索", searchTip: "搜索属性和取值", preset: "预设…", save: "保存", saveTip: "把当前角色存为自己的预设", name: "预设名称",
     paste: "粘贴", pasteTip: "用提示词或打标结果填表", pasteAsk: "粘贴提示词或打标结果", dice: "随机所有已选且未锁定的项",
     clear: "清空表单", lock: "锁定", roll: "随机", unset: "清除", none: "未设定", noColor: "无颜色", pick: "任意颜色", positive: "正面提示词", negative: "负面提示词",
     tokens: "词元", yours: "我的", built: "内置", read: "读到的内容", loading: "加载中…", chips: "目前已知", nothing: "没有匹配项。",
@@ -101,7 +101,7 @@ class PromptPanel {
 
   build() {
     const t = this.text;
-    this.search = make("input", { type: "search", placeholder: t.search, ariaLabel: t.search, oninput: () => this.drawFields() });
+    this.search = make("input", { type: "search", placeholder: t.search, ariaLabel: t.searchTip, title: t.searchTip, oninput: () => this.drawFields() });
     this.presets = make("select", { ariaLabel: t.preset, onchange: () => this.usePreset() });
     this.bar = make(
       "div",
@@ -202,6 +202,14 @@ class PromptPanel {
       : this.words.groups.find((group) => group.id === this.group).fields;
     this.rows.replaceChildren(...fields.flatMap((field) => this.row(field, wanted)));
     if (!fields.length) this.rows.textContent = this.text.nothing;
+  }
+
+  /** What the words say shows beside each field; not under somebody's hands. */
+  refreshFields() {
+    if (this.palette || this.rows.contains(document.activeElement)) return;
+    const scrolled = this.rows.scrollTop;
+    this.drawFields();
+    this.rows.scrollTop = scrolled;
   }
 
   row(field, wanted) {
@@ -342,6 +350,7 @@ class PromptPanel {
       if (turn !== this.turn || this.gone) return;
       this.shown = shown;
       this.known = flatten(shown.character);
+      this.refreshFields();
       this.drawChips();
       this.drawOut();
     } catch (error) {

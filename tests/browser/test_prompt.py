@@ -41,6 +41,7 @@ def test_words_show_as_a_live_prompt(panel):
     assert "hat" in page.locator(".chibi-prompt .negative").inner_text()
     assert page.locator(".chibi-prompt-meter").count() >= 1
     assert page.locator('.chibi-prompt-chip[data-path="hair.color"]').inner_text().endswith("pink")
+    assert page.locator('.chibi-prompt [data-key="hair.style"] option').first.inner_text().startswith("twin tails")
     assert panel.errors == []
 
 
