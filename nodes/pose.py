@@ -298,7 +298,13 @@ class ChibiPoseFromImage(io.ComfyNode):
                     default="auto",
                     tooltip="auto takes the best detector that is installed and has its files: dwpose, then blazepose, then openpose.",
                 ),
-                io.Int.Input("people", default=1, min=1, max=50, tooltip="At most so many people, the surest first. Boxes count on top: each is looked into."),
+                io.Int.Input(
+                    "people",
+                    default=1,
+                    min=1,
+                    max=50,
+                    tooltip="At most so many people, the surest first. Boxes count on top: each is looked into.",
+                ),
                 io.Boolean.Input("hands", default=True, tooltip="Also find hands."),
                 io.Boolean.Input("face", default=True, tooltip="Also find face points."),
                 io.Boolean.Input(

@@ -87,4 +87,6 @@ def test_detection(capsys, wheel_model, tmp_path):
     body = measured(lambda: detect_frames(picture, [tmp_path], Request(hands=False, face=False), "blazepose"), 3)
     many = measured(lambda: detect_frames(picture, [tmp_path], crowd, "blazepose"), 1)
     with capsys.disabled():
-        sys.stdout.write(f"\nBlazePose on 512x512: {full} with hands and face (goal 150); {body} body only; {many} for up to ten\n")
+        sys.stdout.write(
+            f"\nBlazePose on 512x512: {full} with hands and face (goal 150); {body} body only; {many} for up to ten\n"
+        )

@@ -153,7 +153,7 @@ def adapters(server):
     files.save_bin(folder / "plain.bin", files.image_proj("faceid", 768, make), layers)
     files.save_bin(folder / "either.bin", files.image_proj("faceid_plus", 64, make), layers)
     (folder / "cut.bin").write_bytes((folder / "plain.bin").read_bytes()[:5000])
-    torch.save({"image_proj": Evil(), "ip_adapter": {}}, str(folder / "evil.bin"))
+    torch.save({"image_proj": Evil(), "ip_adapter": {}}, str(folder / "malicious.bin"))
     return folder
 
 
@@ -170,7 +170,7 @@ class Evil:
         ("plain.bin", ("models/loras", "lora_name", "choose none")),
         ("either.bin", ("faceid_plus_v2 or faceid_plus", "Choose the variant")),
         ("cut.bin", ("cannot be read", "Download it again")),
-        ("evil.bin", ("cannot be read", "must not be used")),
+        ("malicious.bin", ("cannot be read", "must not be used")),
     ],
 )
 def test_adapters_that_cannot_be_used_say_why(server, adapters, name, said):

@@ -54,7 +54,9 @@ class Backend:
         """Why this detector cannot run, and what to do; None when it can."""
         if self.module is not None and importlib.util.find_spec(self.module) is None:
             package = self.module.replace("_", "-")
-            return f"{self.label} needs the Python package '{package}'. Install it with: python -m pip install {package}"
+            return (
+                f"{self.label} needs the Python package '{package}'. Install it with: python -m pip install {package}"
+            )
         if self.folder(folders) is None:
             where = folders[0] if folders else Path("models/chibi_pose")
             return f"{self.label} needs {', '.join(self.files)} in {where}. Fetch them with: {self.fetch.format(folder=where)}"
