@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SKIN, LEFT_BROW, RIGHT_BROW, LEFT_EYE, RIGHT_EYE, GLASSES, EARRING = 1, 2, 3, 4, 5, 6, 9
 NECK, CLOTH, HAIR, HAT = 14, 16, 17, 18
 _INPUT = 512
+_STEP = _INPUT // HEAD_SIZE  # only the pixels that are asked for are decided
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -146,6 +147,13 @@ def _fold(module: nn.Module) -> None:
         _fold(child)
 
 
+def _computes_bf16() -> bool:
+    """Whether this processor multiplies bf16 in hardware: then the parser takes half the time, and 1 pixel in 900 is called otherwise."""
+    import torch
+
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
 class FaceParser:
     """BiSeNet on one head. Raises :class:`IdentityError` when the weights do not fit."""
 
@@ -176,13 +184,10 @@ class FaceParser:
         big = cv2.resize(crop, (_INPUT, _INPUT), interpolation=cv2.INTER_LINEAR)
         x = (torch.from_numpy(big.astype(np.float32) / 255) - torch.tensor(_MEAN)) / torch.tensor(_STD)
         with self._lock, torch.inference_mode():
-            found = (
-                self._net(x.permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last))
-                .argmax(1)[0]
-                .to(torch.uint8)
-                .numpy()
-            )
-        return cv2.resize(found, (HEAD_SIZE, HEAD_SIZE), interpolation=cv2.INTER_NEAREST)
+            with torch.autocast("cpu", torch.bfloat16, enabled=_computes_bf16()):
+                found = self._net(x.permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last))
+            found = found[:, :, ::_STEP, ::_STEP].argmax(1)[0].to(torch.uint8).numpy()
+        return found
 
     def read(self, image: np.ndarray, face: Face) -> dict[str, Guess]:
         """Attributes of one face with parsed regions; falls back to nothing where the parser sees no skin."""
