@@ -22,7 +22,7 @@ _GAIN = 1.5  # over-relaxation: two rounds do the work of three
 _LEAST = 0.25  # a texel that was hardly read is not moved further than this share of its reading would
 _STEPS = 4096  # residuals are summed in these fractions of 1, so that the sum does not depend on its order
 _ALONE = 1 << 23  # texels from which two sums side by side would need too much memory
-_CONTRADICTS = 0.03  # mean difference over the neighbourhood from which a view shows something else than the texture
+_CONTRADICTS = 0.1  # mean difference over the neighbourhood from which a view shows something else than the texture
 _REACH = 4  # pixels; slower differences are colour matching and blending at work, and stay
 
 
