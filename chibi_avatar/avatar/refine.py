@@ -95,16 +95,19 @@ def refine(flat: torch.Tensor, owner: torch.Tensor, targets: list[Target], round
     to differences finer than a few pixels."""
     import torch
 
-    def choose(target: Target) -> Target:
-        mine = target.owned(owner)
+    def choose(target: Target) -> tuple[Target, torch.Tensor | None]:
+        mine, gap = target.owned(owner), None
         if not conflict:
-            mine |= _block_mean(target.wanted - target.read(flat), target.pixels, target.shape) < _CONTRADICTS
-        return target.only(mine)
+            gap = target.wanted - target.read(flat)
+            mine |= _block_mean(gap, target.pixels, target.shape) < _CONTRADICTS
+        if bool(mine.all()):
+            return target, gap
+        return target.only(mine), None if gap is None else gap[mine]
 
-    def accumulate(group: list[Target]) -> torch.Tensor:
+    def accumulate(group: list[tuple[Target, torch.Tensor | None]]) -> torch.Tensor:
         total = torch.zeros((len(flat), 4), dtype=torch.int32, device=flat.device)
-        for target in group:
-            residual = target.wanted - target.read(flat)
+        for target, gap in group:
+            residual = target.wanted - target.read(flat) if gap is None else gap
             if conflict:
                 residual -= _local_mean(residual, target.pixels, target.shape)
             for part in chunks(len(residual), flat.device):
@@ -114,10 +117,11 @@ def refine(flat: torch.Tensor, owner: torch.Tensor, targets: list[Target], round
                     total.index_add_(0, target.corner[part] + step, (values * share).round_().int())
         return total
 
-    targets = each(choose, targets)
-    groups = [targets] if len(flat) > _ALONE else [group for group in (targets[::2], targets[1::2]) if group]
+    chosen = each(choose, targets)
+    groups = [chosen] if len(flat) > _ALONE else [group for group in (chosen[::2], chosen[1::2]) if group]
     for _ in range(rounds):
         sums = each(accumulate, groups)
+        groups = [[(target, None) for target, _ in group] for group in groups]
         total = sums[0]
         for other in sums[1:]:
             total += other
