@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 CATEGORY = "Chibi Avatar/Tiny model"
-SIZES = (192, 384)  # pixels the model was made for, from and to
+SIZES = (192, 384)  # pixels a side that the model draws well, from and to
 
 
 async def on_load() -> None:
@@ -24,10 +25,26 @@ async def on_load() -> None:
         folder_paths.add_model_folder_path(kind, str(weights.path_of(part).parent), is_default=False)
 
 
-def load_model(folder: Path = weights.FOLDER) -> Any:
-    """The UNet as a ModelPatcher."""
+def _warn_of_size(executor: Any, noise: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+    """Around a whole sampling run: a size that the model does not draw well is named in the log and under the sampler."""
+    height, width = (8 * int(n) for n in noise.shape[-2:])
+    if min(height, width) < SIZES[0] or max(height, width) > SIZES[1]:
+        from comfy_execution.utils import get_executing_context
+        from server import PromptServer
+
+        text = f"The tiny model draws well from {SIZES[0]} to {SIZES[1]} pixels a side; at {width}×{height} the figure repeats or falls apart."
+        logging.warning(text)
+        context, server = get_executing_context(), getattr(PromptServer, "instance", None)
+        if context is not None and server is not None:
+            server.send_progress_text(text, context.node_id)
+    return executor(noise, *args, **kwargs)
+
+
+def load_model(folder: Path = weights.FOLDER, disable_dynamic: bool = False) -> Any:
+    """The UNet as a ModelPatcher that warns of sizes it does not draw well. Core asks again without dynamic weights before training."""
     import comfy.model_management
     import comfy.model_patcher
+    import comfy.patcher_extension
     import comfy.supported_models
     import torch
 
@@ -48,15 +65,18 @@ def load_model(folder: Path = weights.FOLDER) -> Any:
     )
     config.set_inference_dtype(dtype, management.unet_manual_cast(dtype, device, kinds), device=device)
     model = config.get_model(state, "")
-    patcher = comfy.model_patcher.CoreModelPatcher(model, load_device=device, offload_device=offload)
+    kind = comfy.model_patcher.ModelPatcher if disable_dynamic else comfy.model_patcher.CoreModelPatcher
+    patcher = kind(model, load_device=device, offload_device=offload)
+    patcher.cached_patcher_init = (load_model, (folder,))
     if not management.is_device_cpu(offload):
         model.to(offload)
     model.load_model_weights(state, "", assign=patcher.is_dynamic())
+    patcher.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, "chibi_tiny", _warn_of_size)
     return patcher
 
 
-def load_clip(folder: Path = weights.FOLDER) -> Any:
-    """Tokenizer and text encoder as ComfyUI's CLIP."""
+def load_clip(folder: Path = weights.FOLDER, disable_dynamic: bool = False) -> Any:
+    """Tokenizer and text encoder as ComfyUI's CLIP; ``disable_dynamic`` as in :func:`load_model`."""
     import comfy.sd
     from comfy import sd1_clip
 
@@ -84,16 +104,27 @@ def load_clip(folder: Path = weights.FOLDER) -> Any:
         Target,
         embedding_directory=folder_paths.get_folder_paths("embeddings"),
         parameters=sum(v.numel() for v in state.values()),
+        disable_dynamic=disable_dynamic,
     )
     clip.load_sd(state)
+    clip.patcher.cached_patcher_init = (_clip_patcher, (folder,))
     return clip
+
+
+def _clip_patcher(folder: Path, disable_dynamic: bool = False) -> Any:
+    return load_clip(folder, disable_dynamic).patcher
 
 
 def load_vae(folder: Path = weights.FOLDER) -> Any:
     """The autoencoder as ComfyUI's VAE."""
     import comfy.sd
 
-    return comfy.sd.VAE(sd=weights.read("autoencoder", folder))
+    vae = comfy.sd.VAE(sd=weights.read("autoencoder", folder))
+    vae.patcher.cached_patcher_init = (
+        comfy.sd.load_vae_patcher,
+        (str(weights.path_of("autoencoder", folder)), None, None),
+    )
+    return vae
 
 
 class ChibiTinyLoader(io.ComfyNode):

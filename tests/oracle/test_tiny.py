@@ -93,6 +93,20 @@ def test_comfyui_and_diffusers_sample_the_same(pipeline, nodes, folder):
     assert (picture - expected).abs().max() < 5e-3
 
 
+@pytest.mark.parametrize(("height", "width", "warned"), [(192, 384, False), (128, 256, True), (256, 512, True)])
+def test_other_sizes_work_and_far_ones_are_warned_of(nodes, folder, caplog, height, width, warned):
+    """A person who asks for 512² would blame the words for what the size did."""
+    import comfy.sample
+
+    model, clip = nodes.load_model(folder), nodes.load_clip(folder)
+    words = clip.encode_from_tokens_scheduled(clip.tokenize(PROMPT))
+    latent = torch.zeros(1, 4, height // 8, width // 8)
+    with caplog.at_level("WARNING"):
+        out = comfy.sample.sample(model, latent + 1, 1, 1.0, "ddim", "ddim_uniform", words, words, latent, seed=0)
+    assert out.shape == latent.shape and bool(torch.isfinite(out).all())
+    assert (f"{width}×{height}" in caplog.text) == warned
+
+
 def test_core_reads_the_pose_controlnet(nodes, folder):
     """ControlNetLoader's own code takes the file; its outputs fit the UNet and are diffusers'."""
     import comfy.controlnet

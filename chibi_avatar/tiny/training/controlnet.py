@@ -14,7 +14,7 @@ from ...pose.keypoints import Frame, Person
 from ..networks.autoencoder import Autoencoder
 from ..networks.unet import controlnet
 from .diffusion import Corpus, Diffusion, decode
-from .loop import Ema, Order, Run, Settings, TrainingError, autocast, generator, learning_rate
+from .loop import Ema, Run, Settings, TrainingError, autocast, generator, learning_rate
 from .plots import grid
 from .sampling import sample
 from .schedule import STEPS, add_noise, alphas_bar, min_snr_weight
@@ -49,7 +49,7 @@ def train_controlnet(
     ema = Ema(network, 0.999)
     config = {"network": "controlnet", "seed": settings.seed, **vars(options)}
     run = Run(settings, config, {"network": network, "optimizer": optimizer, "ema": ema})
-    order = Order(corpus.count, settings.seed + 1)
+    orders = {size: corpus.order(size, settings.seed + 1) for size in corpus.counts}
     bar = alphas_bar().to(settings.device)
 
     def hints(numbers: np.ndarray, size: int) -> Tensor:
@@ -60,7 +60,7 @@ def train_controlnet(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, settings.steps)
         size = 128 if step < options.small_share * settings.steps else 256
-        numbers = order.take(step * options.batch, options.batch)
+        numbers = orders[size].take(step * options.batch, options.batch)
         x = corpus.batch(size, numbers).to(settings.device, memory_format=torch.channels_last)
         random_numbers = generator(settings.seed + 1, step)
         noise = torch.randn(x.shape, generator=random_numbers).to(x)

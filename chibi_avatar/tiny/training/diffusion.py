@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from ..networks.autoencoder import Autoencoder
 from ..networks.text import TextEncoder
 from ..networks.unet import unet
 from .latents import autoencoder_digest, encode_all
-from .loop import Ema, Order, Run, Settings, autocast, generator, learning_rate
+from .loop import CHECKPOINT, Ema, Order, Run, Settings, autocast, generator, learning_rate
 from .plots import grid
 from .sampling import sample
 from .schedule import STEPS, add_noise, alphas_bar, bound_weights, min_snr_weight
@@ -27,11 +28,14 @@ HELD_OUT = 240  # the last pictures, and so their captions, are never trained on
 
 @dataclass(frozen=True)
 class Options:
-    """What is trained. The first ``small_share`` of the steps see 128² pictures, four times cheaper; the rest 256²."""
+    """What is trained. The first ``small_share`` of the steps see 128² pictures, four times cheaper; the rest 256². A
+    step draws ``noises`` levels of noise for each of batch / noises pictures: on a CPU reading a caption costs as much as half a UNet.
+    """
 
     batch: int = 32
     rate: float = 4e-4
-    small_share: float = 0.6
+    small_share: float = 0.5
+    noises: int = 2
 
 
 @dataclass
@@ -43,7 +47,11 @@ class Diffusion:
 
 
 class Corpus:
-    """Latents and captions of a store, ready for batches. ``tokens`` (V,) are the vocabulary's CLIP ids."""
+    """Latents and captions of a store, ready for batches. ``tokens`` (V,) are the vocabulary's CLIP ids.
+
+    Pictures are encoded when a size is first asked for, into ``cache``; at 256² only the first ``full`` (0: all), for that takes 0.2 s
+    each on a core. ``counts`` says how many pictures are trained on at each size.
+    """
 
     def __init__(
         self,
@@ -51,17 +59,32 @@ class Corpus:
         tokenizer: Tokenizer,
         autoencoder: Autoencoder,
         cache: Path,
-        sizes: tuple[int, ...],
         settings: Settings,
+        full: int = 0,
     ) -> None:
         self.store, self.tokenizer = store, tokenizer
-        self.count = max(1, len(store) - HELD_OUT)
-        self.latents = encode_all(autoencoder, store, cache, sizes, settings.device, settings.say)
+        count = max(1, len(store) - HELD_OUT)
+        self.counts = {128: count, 256: min(count, full or count)}
         self.tokens = vocabulary(tokenizer, (item.tags for item in store.items))
+        self._encoder, self._cache, self._settings = autoencoder, cache, settings
+        self._latents: dict[int, np.ndarray] = {}
+
+    def latents(self, size: int) -> np.ndarray:
+        """The pictures that are trained on at ``size`` pixels: (n, 4, size/8, size/8) float16."""
+        if size not in self._latents:
+            count = self.counts[size]
+            self._latents[size] = encode_all(
+                self._encoder, self.store, self._cache, size, self._settings.device, self._settings.say, count
+            )
+        return self._latents[size]
+
+    def order(self, size: int, seed: int) -> Order:
+        """The order in which pictures of ``size`` are seen."""
+        return Order(self.counts[size], seed)
 
     def batch(self, size: int, numbers: np.ndarray) -> Tensor:
         """Latents (B, 4, size/8, size/8) float32."""
-        return torch.from_numpy(self.latents[size][numbers].astype(np.float32))
+        return torch.from_numpy(self.latents(size)[numbers].astype(np.float32))
 
     def captions(self, numbers: np.ndarray, key: str) -> Tensor:
         """Token ids (B, 77) of a varied caption for each picture."""
@@ -87,7 +110,7 @@ def train_diffusion(
     """Train on ``corpus``; returns the averaged networks. Raises :class:`~.loop.TrainingError`."""
     torch.manual_seed(settings.seed)
     network = unet().to(settings.device, memory_format=torch.channels_last).train()
-    text = TextEncoder(torch.from_numpy(corpus.tokens)).to(settings.device)
+    text = TextEncoder(_tokens(settings, corpus)).to(settings.device)
     both = nn.ModuleList([network, text])
     optimizer = torch.optim.AdamW(both.parameters(), options.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     ema = Ema(both)
@@ -95,25 +118,27 @@ def train_diffusion(
         "network": "diffusion",
         "seed": settings.seed,
         "autoencoder": autoencoder_digest(autoencoder),
-        "vocabulary": len(corpus.tokens),
         **vars(options),
     }
     run = Run(settings, config, {"network": both, "optimizer": optimizer, "ema": ema})
-    order = Order(corpus.count, settings.seed)
+    orders = {size: corpus.order(size, settings.seed) for size in corpus.counts}
+    pictures = max(1, options.batch // options.noises)
     bar, bound = alphas_bar().to(settings.device), bound_weights().to(settings.device)
 
     def one(step: int) -> Mapping[str, float]:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, settings.steps)
-        numbers = order.take(step * options.batch, options.batch)
-        small = step < options.small_share * settings.steps
-        x = corpus.batch(128 if small else 256, numbers).to(settings.device, memory_format=torch.channels_last)
+        size = 128 if step < options.small_share * settings.steps else 256
+        numbers = orders[size].take(step * pictures, pictures)
+        x = corpus.batch(size, numbers).repeat(options.noises, 1, 1, 1)
+        x = x.to(settings.device, memory_format=torch.channels_last)
         random_numbers = generator(settings.seed, step)
         noise = torch.randn(x.shape, generator=random_numbers).to(x)
         t = torch.randint(0, STEPS, (len(x),), generator=random_numbers).to(x.device)
         rows = text.rows_of(corpus.captions(numbers, f"{settings.seed} {step}").to(x.device))
         with autocast(settings):
-            predicted = network(add_noise(x, noise, bar[t]), t, text(rows)).sample
+            context = text(rows).repeat(options.noises, 1, 1)
+            predicted = network(add_noise(x, noise, bar[t]), t, context).sample
         error = (predicted.float() - noise).square().flatten(1)
         loss = (min_snr_weight(bar[t]) * error.mean(1)).mean()
         optimizer.zero_grad()
@@ -141,6 +166,15 @@ def train_diffusion(
     run.go(one, samples)
     ema.put(ema.shadow)
     return Diffusion(network.eval(), text.eval())
+
+
+def _tokens(settings: Settings, corpus: Corpus) -> Tensor:
+    """The vocabulary: the checkpoint's when there is one, so that a run goes on when more pictures were drawn meanwhile."""
+    path = settings.folder / CHECKPOINT
+    if settings.resume and path.is_file():
+        with contextlib.suppress(Exception):  # a damaged checkpoint is told by the run itself
+            return torch.load(path, map_location="cpu", weights_only=True)["parts"]["network"]["1.tokens"]
+    return torch.from_numpy(corpus.tokens)
 
 
 @torch.no_grad()

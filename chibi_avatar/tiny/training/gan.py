@@ -12,7 +12,7 @@ from ..networks.adversarial import discriminator_loss, generator_loss, gradient_
 from ..networks.autoencoder import Autoencoder
 from ..networks.preview import NOISE, Discriminator, Generator, pooled
 from .diffusion import Corpus, Diffusion, decode
-from .loop import Ema, Order, Run, Settings, autocast, generator, learning_rate
+from .loop import Ema, Run, Settings, autocast, generator, learning_rate
 from .plots import grid
 
 R1_EVERY, R1_WEIGHT = 8, 0.2
@@ -41,7 +41,7 @@ def train_gan(
     ema = Ema(maker, 0.998)
     config = {"network": "gan", "seed": settings.seed, **vars(options)}
     run = Run(settings, config, {"maker": maker, "judge": judge, "making": making, "judging": judging, "ema": ema})
-    order = Order(corpus.count, settings.seed + 2)
+    order = corpus.order(256, settings.seed + 2)
 
     def words(ids: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad(), autocast(settings):

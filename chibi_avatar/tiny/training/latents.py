@@ -25,28 +25,28 @@ def autoencoder_digest(network: Autoencoder) -> str:
 
 
 def encode_all(
-    network: Autoencoder, store: Store, folder: Path, sizes: tuple[int, ...], device: str, say: Callable[[str], None]
-) -> dict[int, np.ndarray]:
-    """Latents of every picture at each of ``sizes`` (pixels): ``{size: (n, 4, size/8, size/8) float16}``. Pieces that exist are read back."""
+    network: Autoencoder, store: Store, folder: Path, size: int, device: str, say: Callable[[str], None], count: int
+) -> np.ndarray:
+    """Latents of the first ``count`` pictures, in whole pieces, at ``size`` pixels: (n, 4, size/8, size/8) float16. Pieces that exist
+    are read back.
+    """
     folder = folder / f"latents-{autoencoder_digest(network)}"
     folder.mkdir(parents=True, exist_ok=True)
     network = network.to(device, memory_format=torch.channels_last).eval()
-    out: dict[int, list[np.ndarray]] = {size: [] for size in sizes}
-    for start in range(0, len(store), PIECE):
+    out: list[np.ndarray] = []
+    for start in range(0, min(count, len(store)), PIECE):
         numbers = range(start, min(start + PIECE, len(store)))
-        for size in sizes:
-            path = folder / f"{size}-{start // PIECE:05d}-{len(numbers)}.npy"
-            if path.is_file():
-                piece = np.load(path, allow_pickle=False)
-            else:
-                piece = _encode(network, store, numbers, size, device)
-                part = path.with_name(f".{path.name}.part")
-                with part.open("wb") as file:
-                    np.save(file, piece, allow_pickle=False)
-                os.replace(part, path)
-                say(f"encoded {numbers.stop}/{len(store)} pictures at {size}²")
-            out[size].append(piece)
-    return {size: np.concatenate(pieces) for size, pieces in out.items()}
+        path = folder / f"{size}-{start // PIECE:05d}-{len(numbers)}.npy"
+        if path.is_file():
+            out.append(np.load(path, allow_pickle=False))
+            continue
+        out.append(_encode(network, store, numbers, size, device))
+        part = path.with_name(f".{os.getpid()}.{path.name}.part")
+        with part.open("wb") as file:
+            np.save(file, out[-1], allow_pickle=False)
+        os.replace(part, path)
+        say(f"encoded {numbers.stop}/{len(store)} pictures at {size}²")
+    return np.concatenate(out)
 
 
 @torch.no_grad()

@@ -49,7 +49,7 @@ class Ema:
     """An exponential moving average of a network's weights: what is sampled and shipped."""
 
     network: nn.Module
-    decay: float = 0.9995
+    decay: float = 0.999
     shadow: list[torch.Tensor] = field(default_factory=list)
 
     def __post_init__(self) -> None:
