@@ -107,6 +107,15 @@ def test_other_sizes_work_and_far_ones_are_warned_of(nodes, folder, caplog, heig
     assert (f"{width}×{height}" in caplog.text) == warned
 
 
+def test_core_can_ask_again_for_plain_weights(nodes, folder):
+    """Core's LoRA training reloads what uses dynamic weights, and would refuse a loader that does not say how."""
+    for patcher in (nodes.load_model(folder), nodes.load_clip(folder).patcher, nodes.load_vae(folder).patcher):
+        again, arguments = patcher.cached_patcher_init
+        plain = again(*arguments, disable_dynamic=True)
+        assert not plain.is_dynamic()
+        assert plain.model_size() > 0
+
+
 def test_core_reads_the_pose_controlnet(nodes, folder):
     """ControlNetLoader's own code takes the file; its outputs fit the UNet and are diffusers'."""
     import comfy.controlnet

@@ -46,7 +46,7 @@ def train_controlnet(
     text = model.text.to(settings.device).requires_grad_(False).eval()
     network = controlnet(base).to(settings.device, memory_format=torch.channels_last).requires_grad_(True).train()
     optimizer = torch.optim.AdamW(network.parameters(), options.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    ema = Ema(network, 0.999)
+    ema = Ema(network)
     config = {"network": "controlnet", "seed": settings.seed, **vars(options)}
     run = Run(settings, config, {"network": network, "optimizer": optimizer, "ema": ema})
     orders = {size: corpus.order(size, settings.seed + 1) for size in corpus.counts}

@@ -173,7 +173,8 @@ def _tokens(settings: Settings, corpus: Corpus) -> Tensor:
     path = settings.folder / CHECKPOINT
     if settings.resume and path.is_file():
         with contextlib.suppress(Exception):  # a damaged checkpoint is told by the run itself
-            return torch.load(path, map_location="cpu", weights_only=True)["parts"]["network"]["1.tokens"]
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # the run reads the rest
+            return state["parts"]["network"]["1.tokens"].clone()
     return torch.from_numpy(corpus.tokens)
 
 
