@@ -1,7 +1,8 @@
-"""Train the embedded model: draw the pictures, then the autoencoder, the diffusion model, the pose ControlNet and the instant preview.
+"""Train the embedded model: draw the pictures, then the autoencoder, the text encoder, the diffusion model, the pose ControlNet and
+the instant preview.
 
-Every step keeps its checkpoints in --root and can be stopped at any time; --resume goes on. Order: data, autoencoder, diffusion,
-controlnet, gan. With --data your own folder of pictures with captions (a .txt of the same name beside each) takes the place of the drawn ones.
+Every step keeps its checkpoints in --root and can be stopped at any time; --resume goes on. Order: data, autoencoder, text, diffusion,
+controlnet, gan; diffusion makes the text encoder itself if there is none, and without an autoencoder takes the pack's. With --data your own folder of pictures with captions (a .txt of the same name beside each) takes the place of the drawn ones.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ..tiny.training.loop import Settings
 
 ENVIRONMENT = "train"
-STEPS = {"autoencoder": 12_000, "diffusion": 16_000, "controlnet": 4_000, "gan": 8_000}
+STEPS = {"autoencoder": 12_000, "text": 6_000, "diffusion": 16_000, "controlnet": 4_000, "gan": 8_000}
 PICTURES = 40_800
 
 
@@ -41,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--loss", choices=["cross_entropy", "least_squares"], help="autoencoder and gan: the adversarial loss"
     )
+    parser.add_argument(
+        "--shipped",
+        action="store_true",
+        help="diffusion: begin with the weights that come with the pack, not with nothing",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run that is there")
     parser.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to train (default: auto)"
@@ -63,6 +69,8 @@ def check(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--rate {arguments.rate} must be between 0 and 1.")
     if arguments.data is not None and not arguments.data.is_dir() and arguments.what != "data":
         raise UsageError(f"there is no folder {arguments.data}.")
+    if arguments.shipped and arguments.what != "diffusion":
+        raise UsageError(f"--shipped is for diffusion; {arguments.what} has no use for it.")
     if arguments.loss and arguments.what not in ("autoencoder", "gan"):
         raise UsageError(f"--loss is for autoencoder and gan; {arguments.what} has one loss only.")
 
@@ -72,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..setup.progress import say
     from ..tiny.data.shards import DataError
     from ..tiny.training.loop import TrainingError
+    from ..tiny.weights import WeightsError
 
     root = (arguments.root or paths.cache_root() / "training").expanduser().resolve()
     data = (arguments.data or root / "data").expanduser().resolve()
@@ -79,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.what == "data":
             return _draw(arguments, data, say)
         _train(arguments, root, data, say)
-    except (DataError, TrainingError) as error:
+    except (DataError, TrainingError, WeightsError) as error:
         raise UsageError(str(error)) from error
     return DONE
 
@@ -140,22 +149,74 @@ def _train(arguments: argparse.Namespace, root: Path, data: Path, say: Any) -> N
         return
     from ..setup import comfyui
     from ..tiny.data.captions import Tokenizer
-    from ..tiny.training import controlnet, diffusion, finished, gan
+    from ..tiny.training import controlnet, diffusion, finished, gan, text
+    from ..tiny.training.loop import checkpoint
 
-    autoencoder = finished.autoencoder(root / "autoencoder")
-    corpus = diffusion.Corpus(
-        store,
-        Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer"),
-        autoencoder,
-        root,
-        mine,
-        arguments.full_pictures,
-    )
-    if what == "diffusion":
-        diffusion.train_diffusion(mine, corpus, autoencoder, diffusion.Options(**changes))
-        return
-    model = finished.diffusion(root / "diffusion")
-    if what == "controlnet":
-        controlnet.train_controlnet(mine, corpus, model, autoencoder, controlnet.Options(**changes))
+    begun = checkpoint(root / "diffusion") is not None
+    autoencoder = _autoencoder(root, arguments.shipped, begun and what != "text", say)
+    tokenizer = Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer")
+    corpus = diffusion.Corpus(store, tokenizer, autoencoder, root, mine, arguments.full_pictures)
+    if what == "text":
+        text.train_text(mine, corpus, text.Options(**changes))
+    elif what == "diffusion":
+        start = None
+        if begun:  # goes on with what it began with
+            encoder = finished.diffusion(root / what).text
+        elif arguments.shipped:
+            start, encoder = _shipped(corpus, say)
+        else:
+            if checkpoint(root / "text") is None:
+                say("the text encoder comes first")
+                text.train_text(settings("text"), corpus)
+            elif stopped := finished.stopped(root / "text"):
+                raise TrainingError(
+                    f"the text encoder in {root / 'text'} stopped at step {stopped[0]} of {stopped[1]}: finish it with  python3 -m chibi_avatar train text --resume  and the options it began with"
+                )
+            encoder = finished.text(root / "text").grown(torch.from_numpy(corpus.tokens))
+        diffusion.train_diffusion(mine, corpus, autoencoder, encoder, diffusion.Options(**changes), start)
     else:
-        gan.train_gan(mine, corpus, model, autoencoder, gan.Options(**changes))
+        if stopped := finished.stopped(root / "diffusion"):
+            say(f"the diffusion run stopped at step {stopped[0]} of {stopped[1]}; it is used as it is")
+        model = finished.diffusion(root / "diffusion")
+        if what == "controlnet":
+            controlnet.train_controlnet(mine, corpus, model, autoencoder, controlnet.Options(**changes))
+        else:
+            gan.train_gan(mine, corpus, model, autoencoder, gan.Options(**changes))
+
+
+def _autoencoder(root: Path, shipped: bool, begun: bool, say: Any) -> Any:
+    """The autoencoder of the run in ``root``, or the one that ships: the one whose latents a diffusion run there learned, if there is one."""
+    from ..tiny import released
+    from ..tiny.training import finished
+    from ..tiny.training.latents import autoencoder_digest
+    from ..tiny.training.loop import TrainingError, checkpoint
+
+    own = checkpoint(root / "autoencoder") is not None
+    found = [finished.autoencoder(root / "autoencoder")] if own else []
+    if begun:
+        wanted = finished.autoencoder_of(root / "diffusion")
+        for network in (*found, released.autoencoder()):
+            if autoencoder_digest(network) == wanted:
+                return network
+        raise TrainingError(
+            f"the diffusion run in {root / 'diffusion'} learned another autoencoder than the one in {root / 'autoencoder'}: train it again, or choose another --root"
+        )
+    if own and not shipped:
+        if stopped := finished.stopped(root / "autoencoder"):
+            say(f"the autoencoder stopped at step {stopped[0]} of {stopped[1]}; it is used as it is")
+        return found[0]
+    say("the autoencoder that comes with the pack is used")
+    return released.autoencoder()
+
+
+def _shipped(corpus: Any, say: Any) -> tuple[Any, Any]:
+    """UNet and text encoder that come with the pack; words that they never saw get rows of their own, and are told."""
+    import torch
+
+    from ..tiny import released
+
+    model = released.diffusion()
+    new = sorted(set(corpus.tokens.tolist()) - set(model.text.tokens.tolist()))
+    if new:
+        say(f"new to the weights that come with the pack, and learned here: {corpus.tokenizer.words(new)}")
+    return model.unet, model.text.grown(torch.from_numpy(corpus.tokens))

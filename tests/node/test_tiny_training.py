@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import argparse
+import copy
+import json
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from chibi_avatar.commands import UsageError, train
 from chibi_avatar.tiny.data.captions import Tokenizer
 from chibi_avatar.tiny.data.shards import Item
+from chibi_avatar.tiny.networks.text import TextEncoder
+from chibi_avatar.tiny.networks.unet import unet
 from chibi_avatar.tiny.training import controlnet, diffusion, finished, gan
+from chibi_avatar.tiny.training import text as reading
 from chibi_avatar.tiny.training.autoencoder import Options, held_out_psnr, train_autoencoder
 from chibi_avatar.tiny.training.latents import encode_all
-from chibi_avatar.tiny.training.loop import Settings, TrainingError
+from chibi_avatar.tiny.training.loop import Settings, TrainingError, digest
 from chibi_avatar.tiny.training.sampling import sample
 
 COLORS = ("red", "green", "blue", "pink", "white", "black", "brown", "orange")
 
 
 class Flat:
-    """Eight pictures of one colour each, captioned with its name, with a skeleton of two points."""
+    """Eight pictures of one colour each, captioned and labelled with its name, with a skeleton of two points and hair all over."""
 
     drawn = True
 
@@ -26,11 +36,22 @@ class Flat:
         points = np.zeros((18, 3), np.float32)
         points[:2] = (128, 90, 1), (128, 140, 1)
         self.items = [
-            Item(name, np.zeros((0, 0, 3)), ((f"{name} hair", "hair.color"),), {}, points, None) for name in COLORS
+            Item(
+                name,
+                np.zeros((0, 0, 3)),
+                ((f"{name} hair", "hair.color"),),
+                {"hair_name": name, "heads": 2.5},
+                points,
+                np.full((64, 64), 2, np.uint8),
+            )
+            for name in COLORS
         ]
 
     def __len__(self) -> int:
         return len(COLORS)
+
+    def stamp(self, numbers: range) -> str:
+        return f"flat{numbers.start}-{numbers.stop}"
 
     def picture(self, index: int, size: int = 256) -> np.ndarray:
         return np.full((size, size, 3), 30 * index + 20, np.uint8)
@@ -76,12 +97,60 @@ def test_latents_are_encoded_once(made):
     assert len(list(root.glob("latents-*"))) == 1
 
 
+def test_the_text_encoder_learns_the_labels(made):
+    """It is asked for what is a choice among words, trains, and is read back; pictures without labels teach by their colours alone."""
+    root, store, _, corpus, settings = made
+    assert reading.choices(corpus) == {"hair_name": tuple(sorted(COLORS))}
+    text = reading.train_text(settings("text"), corpus, reading.Options(batch=4))
+    for a, b in zip(text.parameters(), finished.text(root / "text").parameters(), strict=True):
+        assert torch.equal(a, b)
+    line = json.loads((root / "text" / "log.jsonl").read_text().splitlines()[-1])
+    assert {"places", "shares", "part colors", "hair_name"} <= set(line)
+    assert finished.stopped(root / "text") is None
+    bare = copy.copy(corpus)
+    bare.store = Flat()
+    bare.store.drawn = False
+    bare.store.items = [replace(item, labels={}, parts=None) for item in store.items]
+    reading.train_text(settings("text-bare"), bare, reading.Options(batch=4))
+
+
+def test_the_text_encoder_goes_on_when_more_was_drawn(made):
+    """Its words and labels are those it began with; a value that it never saw teaches nothing."""
+    root, store, _, corpus, settings = made
+    fewer = copy.copy(corpus)
+    fewer.store = Flat()
+    fewer.store.items = store.items[:6]
+    fewer.counts = {128: 6, 256: 6}
+    fewer.tokens = corpus.tokens[:-1]
+    options = reading.Options(batch=4)
+    first = reading.train_text(settings("text-grows", 1), fewer, options)
+    again = reading.train_text(settings("text-grows", 2, True), corpus, options)
+    assert torch.equal(first.tokens, again.tokens)
+
+
+def test_new_words_get_rows_of_their_own(made):
+    """The old ones stay what they were."""
+    *_, corpus, _ = made
+    torch.manual_seed(2)
+    tokens = torch.from_numpy(corpus.tokens)
+    old = TextEncoder(tokens[2:])
+    new = old.grown(tokens)
+    ids = tokens[2:][None, :5].repeat(1, 16)[:, :77]
+    assert torch.equal(new(new.rows_of(ids)), old(old.rows_of(ids)))
+    rows = new.rows_of(tokens[None, :2])
+    assert new.unknown not in rows.tolist()[0]
+    assert old.rows_of(tokens[None, :2]).tolist()[0] == [old.unknown] * 2
+
+
 def test_diffusion_resumes_and_samples(made):
-    """One step, then one more from the checkpoint, is the same as two; and the result draws."""
+    """The text encoder stays as it was, the result is what the checkpoint holds, and it draws; other settings or words are refused."""
     root, _, autoencoder, corpus, settings = made
     options = diffusion.Options(batch=2, small_share=0.5)
-    model = diffusion.train_diffusion(settings("diffusion"), corpus, autoencoder, options)
+    text = TextEncoder(torch.from_numpy(corpus.tokens))
+    before = digest(text)
+    model = diffusion.train_diffusion(settings("diffusion"), corpus, autoencoder, text, options)
     again = finished.diffusion(root / "diffusion")
+    assert digest(again.text) == before
     for a, b in zip(model.unet.parameters(), again.unet.parameters(), strict=True):
         assert torch.equal(a, b)
     rows = again.text.rows_of(corpus.held_out(2))
@@ -90,14 +159,29 @@ def test_diffusion_resumes_and_samples(made):
     assert latents.shape == (1, 4, 16, 16)
     assert torch.isfinite(latents).all()
     with pytest.raises(TrainingError, match="other settings"):
-        diffusion.train_diffusion(settings("diffusion", 3, True), corpus, autoencoder, diffusion.Options(batch=4))
+        diffusion.train_diffusion(settings("diffusion", 3, True), corpus, autoencoder, text, diffusion.Options(batch=4))
+    with pytest.raises(TrainingError, match="text"):
+        other = TextEncoder(torch.from_numpy(corpus.tokens))
+        diffusion.train_diffusion(settings("diffusion", 3, True), corpus, autoencoder, other, options)
+
+
+def test_a_run_can_go_on_from_finished_weights(made):
+    """Somebody's own pictures start from what ships."""
+    _, _, autoencoder, corpus, settings = made
+    options = diffusion.Options(batch=2, rate=1e-9)
+    torch.manual_seed(1)
+    start, text = unet(), TextEncoder(torch.from_numpy(corpus.tokens[:50]))
+    before = [p.detach().clone() for p in start.parameters()]
+    model = diffusion.train_diffusion(settings("from-weights", 1), corpus, autoencoder, text, options, start)
+    assert max(float((a - b.detach()).abs().max()) for a, b in zip(before, model.unet.parameters(), strict=True)) < 1e-6
 
 
 def test_controlnet_and_gan(made):
     """Both stand on the diffusion run."""
     root, _, autoencoder, corpus, settings = made
     if not (root / "diffusion" / "checkpoint.pt").is_file():
-        diffusion.train_diffusion(settings("diffusion"), corpus, autoencoder, diffusion.Options(batch=2))
+        text = TextEncoder(torch.from_numpy(corpus.tokens))
+        diffusion.train_diffusion(settings("diffusion"), corpus, autoencoder, text, diffusion.Options(batch=2))
     model = finished.diffusion(root / "diffusion")
     network = controlnet.train_controlnet(
         settings("controlnet"), corpus, model, autoencoder, controlnet.Options(batch=2)
@@ -105,8 +189,35 @@ def test_controlnet_and_gan(made):
     for a, b in zip(network.parameters(), finished.controlnet(root / "controlnet").parameters(), strict=True):
         assert torch.equal(a, b)
     for loss in ("cross_entropy", "least_squares"):
-        gan.train_gan(settings(f"gan-{loss}"), corpus, model, autoencoder, gan.Options(batch=2, adversarial=loss))
+        gan.train_gan(
+            settings(f"gan-{loss}"), corpus, model, autoencoder, gan.Options(batch=2, adversarial=loss, alone=0.0)
+        )
         finished.preview(root / f"gan-{loss}")
+
+
+def test_the_command_runs_them_in_order(made, tmp_path, monkeypatch, comfyui_path):
+    """``train diffusion`` makes the text encoder itself, says what is missing, and never trains over a run that is there."""
+    root, store, *_ = made
+    monkeypatch.setattr("chibi_avatar.tiny.data.store.Store", lambda folder: store)
+    monkeypatch.setattr("chibi_avatar.setup.comfyui.ensure", lambda: comfyui_path)
+    monkeypatch.setitem(train.STEPS, "text", 1)
+    shutil.copytree(root / "autoencoder", tmp_path / "autoencoder")
+
+    def go(*words: str) -> int:
+        parser = argparse.ArgumentParser()
+        train.add_arguments(parser)
+        arguments = parser.parse_args([*words, "--root", str(tmp_path), "--steps", "1", "--device", "cpu"])
+        train.check(arguments)
+        return train.run(arguments)
+
+    with pytest.raises(UsageError, match="train diffusion"):
+        go("controlnet")
+    assert go("diffusion", "--batch", "2") == 0
+    assert (tmp_path / "text" / "checkpoint.pt").is_file()
+    with pytest.raises(UsageError, match="--resume"):
+        go("diffusion", "--batch", "2")
+    assert go("diffusion", "--batch", "2", "--resume") == 0
+    assert go("controlnet", "--batch", "2") == 0
 
 
 def test_the_controlnet_wants_skeletons(made, monkeypatch):

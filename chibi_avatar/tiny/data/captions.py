@@ -32,6 +32,10 @@ class Tokenizer:
         self.ids = lru_cache(maxsize=65536)(self._ids)
         self.comma = self.ids(",")[0]
 
+    def words(self, ids: Iterable[int]) -> str:
+        """Token ids as text, for messages."""
+        return ", ".join(self._inner.decode([number]).strip() for number in ids)
+
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(self._inner(text, add_special_tokens=False)["input_ids"])
 
@@ -63,7 +67,12 @@ def window(tokenizer: Tokenizer, tags: Iterable[str]) -> np.ndarray:
 
 def said(tokenizer: Tokenizer, tags: Sequence[tuple[str, str]]) -> np.ndarray:
     """The whole caption in its own order, as :func:`window`."""
-    return window(tokenizer, [*SUBJECT, *(text for text, _ in tags)])
+    return window(tokenizer, _led([text for text, _ in tags]))
+
+
+def _led(texts: list[str]) -> list[str]:
+    """The tags with :data:`SUBJECT` after the first one, which says who it is, as prompts are written."""
+    return [*texts[:1], *SUBJECT, *texts[1:]]
 
 
 def varied(tokenizer: Tokenizer, tags: Sequence[tuple[str, str]], r: random.Random) -> np.ndarray:
@@ -71,9 +80,11 @@ def varied(tokenizer: Tokenizer, tags: Sequence[tuple[str, str]], r: random.Rand
     if r.random() < _EMPTY:
         return window(tokenizer, (NEGATIVE,) if r.random() < 0.5 else ())
     kept = [text for text, path in tags if r.random() >= _DROP.get(path, _DROP_OTHER)]
+    if r.random() < 0.8:
+        kept = _led(kept)
     if r.random() < 0.5:
         r.shuffle(kept)
-    row = window(tokenizer, [*SUBJECT, *kept] if r.random() < 0.8 else kept)
+    row = window(tokenizer, kept)
     lost = np.array([r.random() < _TOKEN_LOSS for _ in range(LENGTH)])
     row[lost & (row != START) & (row != END)] = -1
     return row

@@ -76,8 +76,20 @@ class TextEncoder(nn.Module):
         self.position_embedding = nn.Embedding(LENGTH, WIDTH)
         self.layers = nn.ModuleList(_Layer() for _ in range(LAYERS))
         self.final_layer_norm = nn.LayerNorm(WIDTH)
-        for table in (self.token_embedding, self.position_embedding):
-            nn.init.normal_(table.weight, std=0.02)
+        # far larger than CLIP's 0.02: what is added by untrained layers must not drown which word it is
+        nn.init.normal_(self.token_embedding.weight, std=0.5)
+        nn.init.normal_(self.position_embedding.weight, std=0.1)
+
+    def grown(self, tokens: Tensor) -> TextEncoder:
+        """A copy that has a row for each of ``tokens`` too; new ones are random, and told apart by whoever reads them."""
+        union = torch.unique(torch.cat([self.tokens, tokens.to(self.tokens)]))
+        out = TextEncoder(union)
+        state = self.state_dict()
+        table = out.token_embedding.weight.detach().clone()
+        table[torch.searchsorted(union, self.tokens)] = self.token_embedding.weight[:-1].detach()
+        table[-1] = self.token_embedding.weight[-1].detach()
+        out.load_state_dict({**state, "tokens": union, "token_embedding.weight": table})
+        return out.eval()
 
     @property
     def unknown(self) -> int:

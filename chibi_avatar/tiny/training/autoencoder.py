@@ -13,7 +13,7 @@ from torch import Tensor
 from ..data.store import Store
 from ..networks.adversarial import discriminator_loss, generator_loss
 from ..networks.autoencoder import Autoencoder, PatchDiscriminator
-from .loop import Ema, Order, Run, Settings, autocast, generator, learning_rate
+from .loop import Ema, Order, Run, Settings, autocast, generator, learning_rate, trained_on
 from .plots import grid
 
 LATENT_NOISE = 0.05  # deviation added to latents while training, so that near latents look alike
@@ -39,7 +39,7 @@ def train_autoencoder(settings: Settings, store: Store, options: Options = Optio
     optimizer = torch.optim.AdamW(network.parameters(), options.rate, betas=(0.9, 0.99), weight_decay=1e-4)
     judging = torch.optim.AdamW(judge.parameters(), options.rate * 0.4, betas=(0.5, 0.99), weight_decay=1e-4)
     ema = Ema(network, 0.998)
-    count = max(1, len(store) - HELD_OUT)
+    count = trained_on(len(store), HELD_OUT)
     order = Order(count, settings.seed)
     config = {"network": "autoencoder", "seed": settings.seed, **vars(options)}
     run = Run(

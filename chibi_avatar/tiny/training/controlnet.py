@@ -13,11 +13,11 @@ from ...pose.draw import Style, draw
 from ...pose.keypoints import Frame, Person
 from ..networks.autoencoder import Autoencoder
 from ..networks.unet import controlnet
-from .diffusion import Corpus, Diffusion, decode
-from .loop import Ema, Run, Settings, TrainingError, autocast, generator, learning_rate
+from .diffusion import Corpus, Diffusion, decode, size_at
+from .loop import Ema, Run, Settings, TrainingError, autocast, digest, generator, learning_rate
 from .plots import grid
 from .sampling import sample
-from .schedule import STEPS, add_noise, alphas_bar, min_snr_weight
+from .schedule import STEPS, add_noise, alphas_bar, loss_weight
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def train_controlnet(
     network = controlnet(base).to(settings.device, memory_format=torch.channels_last).requires_grad_(True).train()
     optimizer = torch.optim.AdamW(network.parameters(), options.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     ema = Ema(network)
-    config = {"network": "controlnet", "seed": settings.seed, **vars(options)}
+    config = {"network": "controlnet", "seed": settings.seed, "model": digest(base, text), **vars(options)}
     run = Run(settings, config, {"network": network, "optimizer": optimizer, "ema": ema})
     orders = {size: corpus.order(size, settings.seed + 1) for size in corpus.counts}
     bar = alphas_bar().to(settings.device)
@@ -58,8 +58,8 @@ def train_controlnet(
 
     def one(step: int) -> Mapping[str, float]:
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(options.rate, step, settings.steps)
-        size = 128 if step < options.small_share * settings.steps else 256
+            group["lr"] = learning_rate(options.rate, step, settings.steps, warmup=100)
+        size = size_at(step, options.small_share, settings.steps)
         numbers = orders[size].take(step * options.batch, options.batch)
         x = corpus.batch(size, numbers).to(settings.device, memory_format=torch.channels_last)
         random_numbers = generator(settings.seed + 1, step)
@@ -74,7 +74,7 @@ def train_controlnet(
             predicted = base(
                 noisy, t, context, down_block_additional_residuals=down, mid_block_additional_residual=middle
             ).sample
-        loss = (min_snr_weight(bar[t]) * (predicted.float() - noise).square().flatten(1).mean(1)).mean()
+        loss = (loss_weight(bar[t]) * (predicted.float() - noise).square().flatten(1).mean(1)).mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

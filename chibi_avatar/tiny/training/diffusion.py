@@ -1,8 +1,7 @@
-"""Train the latent diffusion model: UNet and text encoder together, on small latents first and full ones after."""
+"""Train the latent diffusion model: the UNet learns to read the finished text encoder, on small latents first and full ones after."""
 
 from __future__ import annotations
 
-import contextlib
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,18 +17,18 @@ from ..networks.autoencoder import Autoencoder
 from ..networks.text import TextEncoder
 from ..networks.unet import unet
 from .latents import autoencoder_digest, encode_all
-from .loop import CHECKPOINT, Ema, Order, Run, Settings, autocast, generator, learning_rate
+from .loop import Ema, Order, Run, Settings, autocast, digest, generator, learning_rate, trained_on
 from .plots import grid
 from .sampling import sample
-from .schedule import STEPS, add_noise, alphas_bar, bound_weights, min_snr_weight
+from .schedule import STEPS, add_noise, alphas_bar, bound_weights, loss_weight
 
-HELD_OUT = 240  # the last pictures, and so their captions, are never trained on
+HELD_OUT = 240  # the last pictures, and so their captions, are never trained on; of a small collection a tenth
 
 
 @dataclass(frozen=True)
 class Options:
     """What is trained. The first ``small_share`` of the steps see 128² pictures, four times cheaper; the rest 256². A
-    step draws ``noises`` levels of noise for each of batch / noises pictures: on a CPU reading a caption costs as much as half a UNet.
+    step draws ``noises`` levels of noise for each of batch / noises pictures: a caption is read once for them.
     """
 
     batch: int = 32
@@ -40,10 +39,15 @@ class Options:
 
 @dataclass
 class Diffusion:
-    """A trained model: ``unet`` and ``text`` with averaged weights, in eval mode."""
+    """A trained model: ``unet`` and the ``text`` encoder it reads, with averaged weights, in eval mode."""
 
     unet: nn.Module
     text: TextEncoder
+
+
+def size_at(step: int, small_share: float, steps: int) -> int:
+    """The side of the pictures that step ``step`` of ``steps`` sees."""
+    return 128 if step < small_share * steps else 256
 
 
 class Corpus:
@@ -63,7 +67,7 @@ class Corpus:
         full: int = 0,
     ) -> None:
         self.store, self.tokenizer = store, tokenizer
-        count = max(1, len(store) - HELD_OUT)
+        count = trained_on(len(store), HELD_OUT)
         self.counts = {128: count, 256: min(count, full or count)}
         self.tokens = vocabulary(tokenizer, (item.tags for item in store.items))
         self._encoder, self._cache, self._settings = autoencoder, cache, settings
@@ -105,22 +109,29 @@ class Corpus:
 
 
 def train_diffusion(
-    settings: Settings, corpus: Corpus, autoencoder: Autoencoder, options: Options = Options()
-) -> Diffusion:  # noqa: B008
-    """Train on ``corpus``; returns the averaged networks. Raises :class:`~.loop.TrainingError`."""
+    settings: Settings,
+    corpus: Corpus,
+    autoencoder: Autoencoder,
+    text: TextEncoder,
+    options: Options = Options(),  # noqa: B008
+    start: nn.Module | None = None,
+) -> Diffusion:
+    """Train on ``corpus`` with the finished encoder ``text``, which stays as it is; returns it with the averaged UNet. Raises
+    :class:`~.loop.TrainingError`. A new run begins with nothing, or goes on from the UNet ``start``.
+    """
     torch.manual_seed(settings.seed)
-    network = unet().to(settings.device, memory_format=torch.channels_last).train()
-    text = TextEncoder(_tokens(settings, corpus)).to(settings.device)
-    both = nn.ModuleList([network, text])
-    optimizer = torch.optim.AdamW(both.parameters(), options.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
-    ema = Ema(both)
+    network = (start or unet()).to(settings.device, memory_format=torch.channels_last).train()
+    text = text.to(settings.device).requires_grad_(False).eval()
+    optimizer = torch.optim.AdamW(network.parameters(), options.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    ema = Ema(network)
     config = {
         "network": "diffusion",
         "seed": settings.seed,
         "autoencoder": autoencoder_digest(autoencoder),
+        "text": digest(text),
         **vars(options),
     }
-    run = Run(settings, config, {"network": both, "optimizer": optimizer, "ema": ema})
+    run = Run(settings, config, {"network": network, "text": text, "optimizer": optimizer, "ema": ema})
     orders = {size: corpus.order(size, settings.seed) for size in corpus.counts}
     pictures = max(1, options.batch // options.noises)
     bar, bound = alphas_bar().to(settings.device), bound_weights().to(settings.device)
@@ -128,7 +139,7 @@ def train_diffusion(
     def one(step: int) -> Mapping[str, float]:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, settings.steps)
-        size = 128 if step < options.small_share * settings.steps else 256
+        size = size_at(step, options.small_share, settings.steps)
         numbers = orders[size].take(step * pictures, pictures)
         x = corpus.batch(size, numbers).repeat(options.noises, 1, 1, 1)
         x = x.to(settings.device, memory_format=torch.channels_last)
@@ -137,13 +148,14 @@ def train_diffusion(
         t = torch.randint(0, STEPS, (len(x),), generator=random_numbers).to(x.device)
         rows = text.rows_of(corpus.captions(numbers, f"{settings.seed} {step}").to(x.device))
         with autocast(settings):
-            context = text(rows).repeat(options.noises, 1, 1)
+            with torch.no_grad():
+                context = text(rows).repeat(options.noises, 1, 1)
             predicted = network(add_noise(x, noise, bar[t]), t, context).sample
         error = (predicted.float() - noise).square().flatten(1)
-        loss = (min_snr_weight(bar[t]) * error.mean(1)).mean()
+        loss = (loss_weight(bar[t]) * error.mean(1)).mean()
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(both.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         ema.update(step)
         with torch.no_grad():
@@ -157,7 +169,7 @@ def train_diffusion(
     shown = corpus.held_out(17)
 
     def samples(step: int) -> None:
-        size = 128 if step <= options.small_share * settings.steps else 256
+        size = size_at(step - 1, options.small_share, settings.steps)
         with ema.applied():
             rows = text.rows_of(shown.to(settings.device))
             latents = sample(network, text(rows[:-1]), text(rows[-1:]), size // 8, seed=0, bf16=settings.bf16)
@@ -165,17 +177,7 @@ def train_diffusion(
 
     run.go(one, samples)
     ema.put(ema.shadow)
-    return Diffusion(network.eval(), text.eval())
-
-
-def _tokens(settings: Settings, corpus: Corpus) -> Tensor:
-    """The vocabulary: the checkpoint's when there is one, so that a run goes on when more pictures were drawn meanwhile."""
-    path = settings.folder / CHECKPOINT
-    if settings.resume and path.is_file():
-        with contextlib.suppress(Exception):  # a damaged checkpoint is told by the run itself
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # the run reads the rest
-            return state["parts"]["network"]["1.tokens"].clone()
-    return torch.from_numpy(corpus.tokens)
+    return Diffusion(network.eval(), text)
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ def _checkpoint(folder: Path) -> dict[str, Any]:
             f"there is no checkpoint in {folder}: run  python3 -m chibi_avatar train {folder.name}  first"
         )
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
         raise TrainingError(f"{path} cannot be read ({error}): train {folder.name} again") from error
 
@@ -51,12 +51,17 @@ def autoencoder(folder: Path) -> Autoencoder:
     return _read(folder, "network", lambda _: Autoencoder())
 
 
+def text(folder: Path) -> TextEncoder:
+    """The text encoder of the run in ``folder``."""
+    return _read(folder, "network", lambda state: TextEncoder(state["parts"]["network"]["tokens"]))
+
+
 def diffusion(folder: Path) -> Diffusion:
     """UNet and text encoder of the run in ``folder``."""
-    both = _read(
-        folder, "network", lambda state: nn.ModuleList([unet(), TextEncoder(state["parts"]["network"]["1.tokens"])])
-    )
-    return Diffusion(both[0], both[1])  # type: ignore[arg-type]
+    state = _checkpoint(folder)
+    encoder = TextEncoder(state["parts"]["text"]["tokens"])
+    encoder.load_state_dict(state["parts"]["text"])
+    return Diffusion(_averaged(unet(), state, "network"), encoder.eval())
 
 
 def controlnet(folder: Path) -> nn.Module:
@@ -72,3 +77,15 @@ def preview(folder: Path) -> Generator:
 def step_of(folder: Path) -> int:
     """How many steps the run in ``folder`` has behind it."""
     return int(_checkpoint(folder)["step"])
+
+
+def stopped(folder: Path) -> tuple[int, int] | None:
+    """(step, of how many) when the run in ``folder`` was stopped before its end."""
+    state = _checkpoint(folder)
+    step, steps = int(state["step"]), int(state.get("of", state["step"]))
+    return (step, steps) if step < steps else None
+
+
+def autoencoder_of(folder: Path) -> str:
+    """The digest of the autoencoder whose latents the diffusion run in ``folder`` learned."""
+    return str(_checkpoint(folder)["config"].get("autoencoder"))

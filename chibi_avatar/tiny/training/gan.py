@@ -1,4 +1,6 @@
-"""Train the instant preview: generator and discriminator in alternating steps on latents, with R1 every few steps."""
+"""Train the instant preview on latents: the generator first towards the captioned pictures, then in alternating steps with a
+discriminator, with R1 every few steps.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..networks.adversarial import discriminator_loss, generator_loss, gradient_penalty
 from ..networks.autoencoder import Autoencoder
 from ..networks.preview import NOISE, Discriminator, Generator, pooled
 from .diffusion import Corpus, Diffusion, decode
-from .loop import Ema, Run, Settings, autocast, generator, learning_rate
+from .loop import Ema, Run, Settings, autocast, digest, generator, learning_rate
 from .plots import grid
 
 R1_EVERY, R1_WEIGHT = 8, 0.2
@@ -20,11 +23,16 @@ R1_EVERY, R1_WEIGHT = 8, 0.2
 
 @dataclass(frozen=True)
 class Options:
-    """What is trained; ``adversarial`` is one of ``LOSSES``."""
+    """What is trained; ``adversarial`` is one of ``LOSSES``. ``near`` weighs the distance to the captioned picture's own latents (L1, as in
+    Isola et al. 2017), and for the share ``alone`` of the steps that is all the generator learns from: colours and places are right before
+    the discriminator joins. Then its say grows from nothing to all, so that it learns to judge before it is listened to.
+    """
 
     batch: int = 48
     rate: float = 2.5e-4
     adversarial: str = "cross_entropy"
+    near: float = 5.0
+    alone: float = 0.7
 
 
 def train_gan(
@@ -39,7 +47,7 @@ def train_gan(
     making = torch.optim.AdamW(maker.parameters(), options.rate, betas=(0.0, 0.99), weight_decay=0.0)
     judging = torch.optim.AdamW(judge.parameters(), options.rate * 1.5, betas=(0.0, 0.99), weight_decay=0.0)
     ema = Ema(maker, 0.998)
-    config = {"network": "gan", "seed": settings.seed, **vars(options)}
+    config = {"network": "gan", "seed": settings.seed, "text": digest(text), **vars(options)}
     run = Run(settings, config, {"maker": maker, "judge": judge, "making": making, "judging": judging, "ema": ema})
     order = corpus.order(256, settings.seed + 2)
 
@@ -48,17 +56,10 @@ def train_gan(
             context = text(text.rows_of(ids))
         return context.float(), pooled(context, ids).float()
 
-    def one(step: int) -> Mapping[str, float]:
-        for optimizer, share in ((making, 1.0), (judging, 1.5)):
-            for group in optimizer.param_groups:
-                group["lr"] = share * learning_rate(options.rate, step, settings.steps)
-        numbers = order.take(step * options.batch, options.batch)
-        real = corpus.batch(256, numbers).to(device, memory_format=torch.channels_last)
-        context, pool = words(corpus.captions(numbers, f"gan {settings.seed} {step}").to(device))
-        z = torch.randn((2, len(real), NOISE), generator=generator(settings.seed + 2, step)).to(device)
-        # the discriminator's turn; a wrong caption is a fake too, or the text would be of no use to it
+    def judge_step(step: int, real: Tensor, context: Tensor, pool: Tensor, z: Tensor) -> dict[str, float]:
+        """The discriminator's turn; a wrong caption is a fake too, or the text would be of no use to it."""
         with torch.no_grad(), autocast(settings):
-            fake = maker(z[0], context, pool).float()
+            fake = maker(z, context, pool).float()
         with autocast(settings):
             called, faked, mistaken = (
                 judge(real, pool).float(),
@@ -75,15 +76,35 @@ def train_gan(
         judging.zero_grad()
         loss.backward()
         judging.step()
+        return numbers_out
+
+    def one(step: int) -> Mapping[str, float]:
+        for optimizer, share in ((making, 1.0), (judging, 1.5)):
+            for group in optimizer.param_groups:
+                group["lr"] = share * learning_rate(options.rate, step, settings.steps, tail=0.1)
+        numbers = order.take(step * options.batch, options.batch)
+        real = corpus.batch(256, numbers).to(device, memory_format=torch.channels_last)
+        context, pool = words(corpus.captions(numbers, f"gan {settings.seed} {step}").to(device))
+        z = torch.randn((2, len(real), NOISE), generator=generator(settings.seed + 2, step)).to(device)
+        taught = step >= (begin := options.alone * settings.steps)
+        numbers_out = judge_step(step, real, context, pool, z[0]) if taught else {}
         # the generator's turn
         with autocast(settings):
-            told = judge(maker(z[1], context, pool), pool).float()
-        loss = generator_loss(options.adversarial, told)
+            fake = maker(z[1], context, pool)
+        away = F.l1_loss(fake.float(), real)
+        loss = options.near * away
+        numbers_out["distance"] = float(away.detach())
+        if taught:
+            with autocast(settings):
+                told = judge(fake, pool).float()
+            fooled = generator_loss(options.adversarial, told)
+            loss = loss + min(1.0, 2 * (step - begin) / (settings.steps - begin)) * fooled
+            numbers_out["generator"] = float(fooled.detach())
         making.zero_grad()
         loss.backward()
         making.step()
         ema.update(step)
-        return {**numbers_out, "generator": float(loss.detach())}
+        return numbers_out
 
     shown = corpus.held_out(17)[:-1]
 

@@ -36,7 +36,7 @@ def encode_all(
     out: list[np.ndarray] = []
     for start in range(0, min(count, len(store)), PIECE):
         numbers = range(start, min(start + PIECE, len(store)))
-        path = folder / f"{size}-{start // PIECE:05d}-{len(numbers)}.npy"
+        path = folder / f"{size}-{start // PIECE:05d}-{store.stamp(numbers)}.npy"
         if path.is_file():
             out.append(np.load(path, allow_pickle=False))
             continue

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -135,7 +138,7 @@ class Run:
         if path.is_file():
             if not settings.resume:
                 raise TrainingError(
-                    f"{self.folder} holds a run already: add --resume to go on with it, or choose another --out"
+                    f"{self.folder} holds a run already: add --resume to go on with it, or choose another --root"
                 )
             self._load(path)
         self._log = self.folder / "log.jsonl"
@@ -151,7 +154,7 @@ class Run:
         if changed:
             told = ", ".join(f"{key} {config.get(key)!r} → {self.config.get(key)!r}" for key in sorted(changed)[:4])
             raise TrainingError(
-                f"the checkpoint in {self.folder} was made with other settings ({told}): use those, or choose another --out"
+                f"the checkpoint in {self.folder} was made with other settings ({told}): use those, or choose another --root"
             )
         for name, part in self.parts.items():
             part.load_state_dict(parts[name])
@@ -162,6 +165,7 @@ class Run:
         state = {
             "config": self.config,
             "step": self.step,
+            "of": self.settings.steps,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
         }
         part = self.folder / f".{CHECKPOINT}.part"
@@ -177,13 +181,14 @@ class Run:
             ) from error
 
     def go(self, one: Callable[[int], Mapping[str, float]], samples: Callable[[int], None] | None = None) -> None:
-        """Call ``one(step)`` until ``settings.steps``; its numbers are logged. Saves on the way, at the end, and when interrupted."""
+        """Call ``one(step)`` until ``settings.steps``; its numbers are logged. Saves on the way, at the end, and when interrupted: then
+        it raises KeyboardInterrupt after the step."""
         settings = self.settings
         saved = began = told = time.monotonic()
         first = self.step
         sums: dict[str, float] = {}
         counted = 0
-        try:
+        with _signals_held() as asked:
             while self.step < settings.steps:
                 numbers = one(self.step)
                 self.step += 1
@@ -209,16 +214,16 @@ class Run:
                         settings.say(
                             f"step {self.step}/{settings.steps}  {shown}  {rate:.2f} steps/s  {_clock(left)} left"
                         )
-                if samples and settings.samples_every and (self.step % settings.samples_every == 0 or last):
-                    samples(self.step)
+                if settings.samples_every and (self.step % settings.samples_every == 0 or last):
+                    if samples:
+                        samples(self.step)
                     plot_log(self._log, self.folder / "loss.png")
-                if now - saved > 60 * settings.save_minutes or last:
+                if now - saved > 60 * settings.save_minutes or last or asked:
                     self.save()
                     saved = time.monotonic()
-        except KeyboardInterrupt:
-            self.save()
-            settings.say(f"stopped at step {self.step}; add --resume to go on")
-            raise
+                if asked:
+                    settings.say(f"stopped at step {self.step}; add --resume to go on")
+                    raise KeyboardInterrupt
 
     def _trim_log(self) -> None:
         if not self._log.is_file():
@@ -229,6 +234,52 @@ class Run:
                 if json.loads(line)["step"] <= self.step:
                     kept.append(line + "\n")
         self._log.write_text("".join(kept), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[list[int]]:
+    """Requests to end that came meanwhile: Ctrl-C and SIGTERM wait for the step to end, for half a step cannot be resumed exactly. A
+    second one acts at once, and loses what the last checkpoint does not have."""
+    asked: list[int] = []
+    previous: dict[int, Any] = {}
+
+    def hold(number: int, frame: object) -> None:
+        asked.append(number)
+        signal.signal(number, previous[number])
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not None:
+                previous[number] = signal.signal(number, hold)
+    try:
+        yield asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def digest(*networks: nn.Module) -> str:
+    """Names weights: 12 hex digits."""
+    found = hashlib.sha256()
+    for network in networks:
+        for key, value in network.state_dict().items():
+            found.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:12]
+
+
+def trained_on(count: int, held_out: int) -> int:
+    """How many of ``count`` pictures are trained on: all but the last ``held_out``, or a tenth of a small collection."""
+    return count - min(held_out, count // 10)
+
+
+def checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The state that a run in ``folder`` goes on from, mapped rather than read; None when there is none or it is damaged."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return None
+    with contextlib.suppress(Exception):  # the run itself tells what is wrong with it
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return None
 
 
 def _clock(seconds: float) -> str:

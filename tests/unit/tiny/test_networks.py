@@ -10,7 +10,7 @@ from chibi_avatar.tiny import weights
 from chibi_avatar.tiny.networks import adversarial, text, unet
 from chibi_avatar.tiny.networks.autoencoder import SCALE, Autoencoder, PatchDiscriminator
 from chibi_avatar.tiny.networks.preview import NOISE, Discriminator, Generator, pooled
-from chibi_avatar.tiny.training.schedule import STEPS, add_noise, alphas_bar, bound_weights, min_snr_weight
+from chibi_avatar.tiny.training.schedule import STEPS, add_noise, alphas_bar, bound_weights, loss_weight
 from chibi_avatar.tiny.weights import WeightsError
 
 
@@ -142,11 +142,15 @@ def test_the_bound_is_the_gaussians_divergence():
         assert float(bound_weights()[t]) * (noise - guess) ** 2 == pytest.approx(divergence, rel=2e-4)
 
 
-def test_min_snr_is_one_where_noise_rules():
-    """min(SNR, 5) / SNR: the easy low-noise steps count less."""
-    weight = min_snr_weight(alphas_bar())
-    assert float(weight[-1]) == pytest.approx(1)
-    assert float(weight[0]) < 0.01
+def test_the_loss_weighs_all_noise_alike():
+    """Where noise is little min(SNR, 5) / SNR, so that easy steps count less; where it rules 1 / √SNR, so that words count; 1 between."""
+    bar = alphas_bar()
+    snr = bar / (1 - bar)
+    weight = loss_weight(bar)
+    assert float(weight[0]) == pytest.approx(float(5 / snr[0]))
+    assert float(weight[-1]) == pytest.approx(float(snr[-1]) ** -0.5)
+    between = weight[(snr > 1.01) & (snr < 4.99)]
+    assert torch.equal(between, torch.ones_like(between))
 
 
 def test_eight_bits_are_enough(tmp_path):

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from chibi_avatar.tiny.training.plots import grid, plot_log
 
 
 def small_run(folder, steps, resume=False, stop_at=None, **config):
-    """A run of a linear layer towards a fixed target; ``stop_at`` interrupts it like Ctrl-C."""
+    """A run of a linear layer towards a fixed target; Ctrl-C comes in the middle of step ``stop_at``."""
     torch.manual_seed(5)
     network = nn.Linear(4, 4)
     optimizer = torch.optim.AdamW(network.parameters(), 0.05)
@@ -23,13 +24,13 @@ def small_run(folder, steps, resume=False, stop_at=None, **config):
     run = Run(settings, {"size": 4, **config}, {"network": network, "optimizer": optimizer, "ema": ema})
 
     def one(step):
-        if stop_at is not None and step == stop_at:
-            raise KeyboardInterrupt
         x = torch.randn(8, 4, generator=generator(3, step))
         loss = (network(x) - x.flip(1)).square().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if step == stop_at:
+            signal.raise_signal(signal.SIGINT)
         ema.update(step)
         return {"loss": float(loss.detach())}
 
@@ -40,8 +41,10 @@ def small_run(folder, steps, resume=False, stop_at=None, **config):
 def test_a_stopped_run_ends_where_an_unbroken_one_does(tmp_path):
     """Weights, averages and log, to the bit."""
     whole, averaged = small_run(tmp_path / "whole", 120)
+    handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         small_run(tmp_path / "broken", 120, stop_at=70)
+    assert signal.getsignal(signal.SIGINT) is handler
     resumed, resumed_averaged = small_run(tmp_path / "broken", 120, resume=True)
     for a, b in zip(
         [*whole.parameters(), *averaged.shadow], [*resumed.parameters(), *resumed_averaged.shadow], strict=True
