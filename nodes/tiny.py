@@ -159,11 +159,9 @@ class ChibiTinyLoader(io.ComfyNode):
 
 @lru_cache(maxsize=1)
 def _maker() -> torch.nn.Module:
-    from ..chibi_avatar.tiny.networks.preview import Generator
+    from ..chibi_avatar.tiny import released
 
-    maker = Generator()
-    maker.load_state_dict(weights.read("preview"))
-    return maker.requires_grad_(False).eval()
+    return released.preview().requires_grad_(False)
 
 
 class ChibiInstantPreview(io.ComfyNode):
@@ -219,4 +217,4 @@ class ChibiInstantPreview(io.ComfyNode):
         return io.NodeOutput(vae.decode(latent), {"samples": latent})
 
 
-NODES: list[type[io.ComfyNode]] = [ChibiTinyLoader, ChibiInstantPreview] if weights.shipped() else []
+NODES: list[type[io.ComfyNode]] = [ChibiTinyLoader, ChibiInstantPreview]

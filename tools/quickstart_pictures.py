@@ -1,4 +1,7 @@
-"""Make ``workflows/quickstart.jpg`` and ``docs/quickstart.png`` from what the quickstart really makes. Run it in the test environment."""
+"""Make ``docs/quickstart.png`` from what the demo makes, and ``workflows/quickstart.jpg`` from the workflow that samples nothing.
+
+Run it in the test environment.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,20 @@ def main() -> None:
 
     from chibi_avatar.quickstart import Request, make
 
-    with tempfile.TemporaryDirectory() as folder:
-        make(Request(SENTENCE, None, None, Path(folder)))
-        with Image.open(Path(folder) / "avatar.png") as opened:
-            avatar = opened.convert("RGB")
-        with Image.open(Path(folder) / "turntable.png") as opened:
-            turntable = opened.convert("RGB")
-    avatar.resize((512, 512), Image.Resampling.LANCZOS).save(
+    def pictures(diffusion: bool) -> list[Image.Image]:
+        """The avatar and its turntable."""
+        with tempfile.TemporaryDirectory() as folder:
+            make(Request(SENTENCE, None, None, Path(folder), diffusion))
+            return [Image.open(Path(folder) / name).convert("RGB") for name in ("avatar.png", "turntable.png")]
+
+    rendered, _ = pictures(diffusion=False)
+    rendered.resize((512, 512), Image.Resampling.LANCZOS).save(
         ROOT / "workflows" / "quickstart.jpg", quality=88, optimize=True
     )
     height = 640
     pair = [
         image.resize((image.width * height // image.height, height), Image.Resampling.LANCZOS)
-        for image in (avatar, turntable)
+        for image in pictures(diffusion=True)
     ]
     sheet = Image.new("RGB", (sum(image.width for image in pair), height))
     sheet.paste(pair[0], (0, 0))

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..headless.problems import is_model_value
 from ..headless.workflow import find, load
+from ..tiny import weights
 from .manifest import Entry, by_filename, by_id
 
 LOADERS: dict[tuple[str, str], str] = {
@@ -35,6 +36,9 @@ IMPLIED: dict[str, tuple[str, ...]] = {
     "ChibiFaceModels": _FACES,
     "ChibiPoseFromImage": _POSES,
 }
+
+
+_OURS = frozenset(Path(name).name for name in weights.FILES.values())  # in this repository: nothing to find
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,12 @@ def from_nodes(workflow: dict[str, Any]) -> list[Need]:
                     m.get("name"): m.get("directory", "") for m in (node.get("properties") or {}).get("models") or []
                 }
                 for value in values.values() if isinstance(values, dict) else values or []:
-                    if is_model_value(value):
+                    if is_model_value(value) and value not in _OURS:
                         needs.append(_need(value, str(declared.get(value, "")), str(node.get("type"))))
         return needs
     for node in workflow.values():
         for key, value in node["inputs"].items():
-            if is_model_value(value):
+            if is_model_value(value) and value not in _OURS:
                 needs.append(_need(value, LOADERS.get((node["class_type"], key), ""), node["class_type"]))
     return needs
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .datafiles import load
 
-FAMILIES = ("sd15", "sdxl", "pony", "illustrious", "noobai", "animagine", "anima", "flux", "qwen", "qwen_zh")
+FAMILIES = ("sd15", "sdxl", "pony", "illustrious", "noobai", "animagine", "anima", "flux", "qwen", "qwen_zh", "tiny")
 
 
 class FamilyError(ValueError):
@@ -29,6 +29,14 @@ class Dialect(NamedTuple):
     language: str = "en"
     rating_after: str = "subject"
     sentence: bool = False
+    vocabulary: frozenset[str] = frozenset()  # the only words that the model knows; empty: any
+
+    def strange(self, tags: list[str]) -> list[str]:
+        """The tags with a word that the model has never seen."""
+        if not self.vocabulary:
+            return []
+        plain = [tag.strip("()").rsplit(":", 1)[0] if tag.startswith("(") else tag for tag in tags]
+        return [tag for tag in plain if not self.vocabulary.issuperset(tag.lower().split())]
 
 
 @lru_cache(maxsize=1)
@@ -62,4 +70,5 @@ def _read(name: str) -> Dialect:
         language=data.get("language", "en"),
         rating_after=data.get("rating_after", "subject"),
         sentence=data.get("sentence", False),
+        vocabulary=frozenset(data.get("vocabulary", "").split()),
     )

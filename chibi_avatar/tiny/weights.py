@@ -38,11 +38,6 @@ def path_of(part: str, folder: Path = FOLDER) -> Path:
     return folder / FILES[part]
 
 
-def shipped(folder: Path = FOLDER) -> bool:
-    """Whether all files are there."""
-    return all(path_of(part, folder).is_file() for part in FILES)
-
-
 def squeeze(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Matrices and kernels as int8 with a float16 factor a row under ``<name>.row_scale``, everything else as float16; integers stay."""
     import torch

@@ -38,7 +38,7 @@ def test_run_sends_what_the_api_file_holds(frontend, root, canvas):
     """The canvas and the scripts would make two different avatars."""
     frontend.load(canvas)
     sent, job = frontend.queue()
-    assert plain(sent) == plain(quickstart.without(quickstart.load_workflow(), *quickstart.PHOTO_NODES))
+    assert plain(sent) == plain(quickstart.without(quickstart.load_workflow(diffusion=False), *quickstart.PHOTO_NODES))
     files = [
         item["filename"]
         for output in job["outputs"].values()
@@ -57,7 +57,7 @@ def test_switching_the_photo_on_sends_the_whole_api_file(frontend, example_photo
         "titles => window.app.graph.nodes.filter(n => titles.includes(n.title)).forEach(n => { n.mode = 0; })",
         list(quickstart.PHOTO_NODES),
     )
-    assert plain(frontend.api_prompt()) == plain(quickstart.load_workflow())
+    assert plain(frontend.api_prompt()) == plain(quickstart.load_workflow(diffusion=False))
     assert frontend.errors == []
 
 

@@ -110,13 +110,19 @@ PINK = ("粉色双马尾、穿校服、微笑的女孩", "pink", "twin_tails")
 BOY = ("a boy with short black hair and glasses in a red hoodie", "black", None)
 
 
-@pytest.mark.parametrize(("words", "color", "style"), [PINK, BOY], ids=["zh", "en"])
-def test_the_hair_that_was_asked_for_is_in_character_picture_and_texture(server, tmp_path, words, color, style):
+@pytest.mark.parametrize(
+    ("words", "color", "style", "diffusion"),
+    [(*PINK, True), (*BOY, True), (*PINK, False)],
+    ids=["zh", "en", "without diffusion"],
+)
+def test_the_hair_that_was_asked_for_is_in_character_picture_and_texture(
+    server, tmp_path, words, color, style, diffusion
+):
     """The avatar would be cute, and somebody else."""
     import numpy as np
     from PIL import Image
 
-    report = quickstart.make(quickstart.Request(words, None, None, tmp_path), server)
+    report = quickstart.make(quickstart.Request(words, None, None, tmp_path, diffusion), server)
     character = json.loads(report["reports"]["Character"])
     assert character["hair"]["color"]["name"] == color
     if style:

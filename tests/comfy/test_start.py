@@ -10,7 +10,6 @@ import sys
 from chibi_testing import api
 
 from chibi_avatar.setup.server import PACK_FOLDER, running
-from chibi_avatar.tiny import weights
 
 
 def test_the_pack_loads_and_every_room_with_it(root, server):
@@ -29,8 +28,6 @@ def test_the_pack_loads_and_every_room_with_it(root, server):
         for line in path.read_text(encoding="utf-8").splitlines()
         if 'node_id="' in line
     }
-    if not weights.shipped():  # the embedded model's nodes come with its weights
-        from_rooms -= {"ChibiTinyLoader", "ChibiInstantPreview"}
     assert from_rooms <= ids
 
 

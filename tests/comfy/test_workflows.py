@@ -43,9 +43,12 @@ PICTURES = {
     "text_to_chibi_sdxl": (128, 128),
     "pose_controlnet_sdxl_union": (128, 128),
     "crowd": (2048, 640),
+    "tiny_text_to_chibi": (128, 128),
+    "tiny_pose": (128, 128),
+    "tiny_lora_training": (128, 128),
 }
 # In test_quickstart.py, test_bake.py and test_identity_sampling.py.
-ELSEWHERE = ("quickstart", "avatar_from_views", "selfie_to_chibi_sd15", "selfie_to_chibi_sdxl")
+ELSEWHERE = ("quickstart", "tiny_avatar", "avatar_from_views", "selfie_to_chibi_sd15", "selfie_to_chibi_sdxl")
 # 31 GB of files: too large for any machine without a big GPU.
 VALIDATED = ("selfie_to_chibi_edit", "turnaround_edit")
 HERE = (*PICTURES, "selfie_to_chibi_faceid", "turnaround_to_vrm", "restyle_vrm", "chibi_lora_training")

@@ -18,20 +18,17 @@ import torch
 
 from chibi_avatar.avatar.metrics import delta_e2000, srgb_to_lab
 from chibi_avatar.setup import comfyui, paths
-from chibi_avatar.tiny import weights
+from chibi_avatar.tiny import released
 from chibi_avatar.tiny.data.captions import NEGATIVE, Tokenizer, said, window
 from chibi_avatar.tiny.data.store import Store
-from chibi_avatar.tiny.networks.autoencoder import Autoencoder
-from chibi_avatar.tiny.networks.preview import NOISE, Generator, pooled
-from chibi_avatar.tiny.networks.text import TextEncoder
-from chibi_avatar.tiny.networks.unet import controlnet, from_original, unet
+from chibi_avatar.tiny.networks.preview import NOISE, pooled
 from chibi_avatar.tiny.training.autoencoder import held_out_psnr
 from chibi_avatar.tiny.training.controlnet import skeleton
 from chibi_avatar.tiny.training.diffusion import decode
 from chibi_avatar.tiny.training.loop import Settings
 from chibi_avatar.tiny.training.sampling import sample
 
-from .judge import CLASSES, HELD_OUT, JOINTS, Judge, accuracy, answers, asked, train_judge
+from .judge import CLASSES, JOINTS, Judge, accuracy, answers, asked, train_judge
 
 HAIR = 2  # the part map's number of hair: 1 + its place in the avatar's parts
 JUDGE_STEPS = 6000
@@ -41,21 +38,13 @@ class Shipped:
     """The networks as they ship, in torch."""
 
     def __init__(self) -> None:
-        text = weights.read("text")
-        self.text = TextEncoder(text["tokens"])
-        self.text.load_state_dict(text)
-        self.unet = unet()
-        self.unet.load_state_dict(from_original(weights.read("unet"), self.unet.state_dict()))
-        self.control = controlnet(self.unet)
-        self.control.load_state_dict(from_original(weights.read("controlnet"), self.control.state_dict()))
-        self.autoencoder = Autoencoder()
-        self.autoencoder.load_state_dict(
-            {k: v for k, v in weights.read("autoencoder").items() if k.startswith("taesd_")}
+        model = released.diffusion()
+        self.unet, self.text = model.unet, model.text
+        self.control, self.autoencoder, self.preview = (
+            released.controlnet(),
+            released.autoencoder(),
+            released.preview(),
         )
-        self.preview = Generator()
-        self.preview.load_state_dict(weights.read("preview"))
-        for network in (self.text, self.unet, self.control, self.autoencoder, self.preview):
-            network.requires_grad_(False).eval()
 
     @torch.no_grad()
     def context(self, ids: np.ndarray) -> torch.Tensor:
@@ -137,10 +126,10 @@ def heights(parts: np.ndarray) -> float:
     return (rows[-1] - rows[0] + 1) / 64 if len(rows) else 1.0
 
 
-def measure(root: Path, count: int) -> dict[str, Any]:
+def measure(root: Path, count: int, judge_steps: int) -> dict[str, Any]:
     """Every figure of the model card."""
     store = Store(root / "data")
-    settings = Settings(root / "judge", JUDGE_STEPS, resume=True, say=lambda line: print(line, file=sys.stderr))  # noqa: T201
+    settings = Settings(root / "judge", judge_steps, resume=True, say=lambda line: print(line, file=sys.stderr))  # noqa: T201
     judge: Judge = train_judge(settings, store)
     made = Shipped()
     tokenizer = Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer")
@@ -181,10 +170,10 @@ def measure(root: Path, count: int) -> dict[str, Any]:
         out[f"joint error {name} ControlNet"] = float(np.mean(errors))
 
     out["autoencoder PSNR dB"] = held_out_psnr(made.autoencoder, store, settings)
-    real = answers(judge, np.stack([store.picture(i) for i in range(len(store) - HELD_OUT, len(store))])).features
-    out["FID"] = frechet(told.features, real)
-    half = len(items)
-    out["FID of disjoint halves of the data"] = frechet(real[:half], real[half : 2 * half])
+    count = len(items)  # the same on every side: the distance depends on how many pictures are compared
+    real = answers(judge, np.stack([store.picture(i) for i in range(len(store) - 2 * count, len(store))])).features
+    out["FID"] = frechet(told.features, real[:count])
+    out["FID of disjoint halves of the data"] = frechet(real[:count], real[count:])
     out["diversity, samples over data"] = float(told.features.std(0).mean() / real.std(0).mean())
     return out
 
@@ -193,8 +182,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, nargs="?", default=paths.cache_root() / "training")
     parser.add_argument("--count", type=int, default=240, help="captions (default: 240)")
+    parser.add_argument(
+        "--judge-steps", type=int, default=JUDGE_STEPS, help=f"training of the judge (default: {JUDGE_STEPS})"
+    )
     arguments = parser.parse_args()
-    figures = measure(arguments.root, arguments.count)
+    figures = measure(arguments.root, arguments.count, arguments.judge_steps)
     text = json.dumps(figures, indent=2) + "\n"
     (Path(__file__).parents[2] / "docs" / "tiny.json").write_text(text, encoding="utf-8")
     sys.stdout.write(text)

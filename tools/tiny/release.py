@@ -18,6 +18,9 @@ DIALECT = Path(__file__).parents[2] / "chibi_avatar" / "prompt" / "data" / "dial
 def main() -> int:
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else paths.cache_root() / "training"
     store = Store(root / "data")
+    for run in ("autoencoder", "text", "diffusion", "controlnet", "gan"):
+        if stopped := finished.stopped(root / run):
+            sys.stderr.write(f"note: {run} stopped at step {stopped[0]} of {stopped[1]}\n")
     model = finished.diffusion(root / "diffusion")
     about = {"pictures": len(store)}
     parts = {
@@ -30,7 +33,7 @@ def main() -> int:
     runs = {
         "autoencoder": "autoencoder",
         "unet": "diffusion",
-        "text": "diffusion",
+        "text": "text",
         "controlnet": "controlnet",
         "preview": "gan",
     }

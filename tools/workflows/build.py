@@ -19,12 +19,12 @@ from chibi_avatar.headless.convert import convert
 from chibi_avatar.headless.files import write_atomically
 from chibi_avatar.setup.server import running
 
-from . import avatars, blueprints, pictures, selfies
+from . import avatars, blueprints, pictures, selfies, tiny
 from .blueprint import as_blueprint
 from .canvas import canvas, dump
 from .flows import BLUEPRINTS, FLOWS
 
-MODULES = (pictures, selfies, avatars, blueprints)
+MODULES = (pictures, selfies, avatars, tiny, blueprints)
 """Importing them registers what they describe."""
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = ROOT / "workflows"

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from chibi_avatar.headless import SyncClient
+from chibi_avatar.headless.workflow import find, load
+from chibi_avatar.quickstart import PHOTO_NODES, without
 from chibi_avatar.setup.server import running
 
 from .build import WORKFLOWS
@@ -94,6 +96,10 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "selfie_to_chibi_sdxl": ("photo", "boy-picture"),
     "selfie_to_chibi_faceid": ("photo", "girl-picture", "boy-picture"),
     "crowd": ("person-0", "person-1", "person-2", "person-3"),
+    "tiny_text_to_chibi": ("tiny_text_to_chibi",),
+    "tiny_pose": ("skeleton", "tiny_pose"),
+    "tiny_lora_training": ("paint-2", "paint", "tiny_lora_training"),
+    "tiny_avatar": ("paint", "tiny_avatar"),
 }
 """Workflow → the pictures on its thumbnail, from left to right (see :func:`parts`)."""
 
@@ -115,6 +121,7 @@ def main(arguments: list[str]) -> int:
         made["views"] = _views([made[name] for name in ("paint", "paint-2", "paint-3", "paint-4")])
         if "crowd" in names:
             made |= _people(client, Path(scratch))
+        made |= _tiny(client, Path(scratch), names)
         for name in names:
             compose([made[part] for part in RECIPES[name]]).save(WORKFLOWS / f"{name}.jpg", quality=86, optimize=True)
     return 0
@@ -127,6 +134,22 @@ def _people(client: SyncClient, folder: Path) -> dict[str, Any]:
     picture = Image.open(crowd.path).convert("RGB")
     cells = [picture.crop((x, 0, x + 512, 640)) for x in range(0, picture.width, 512)]
     return {f"person-{number}": cell for number, cell in enumerate(cells)}
+
+
+def _tiny(client: SyncClient, folder: Path, names: list[str]) -> dict[str, Any]:
+    """What the embedded model really draws in its workflows."""
+    from PIL import Image
+
+    made = {}
+    for name in names:
+        if name.startswith("tiny_"):
+            prompt = load(find(name))
+            if name == "tiny_avatar":
+                prompt = without(prompt, *PHOTO_NODES)
+            files = client.run(prompt, out_dir=folder, replace=True, timeout=600).files
+            (path,) = (file.path for file in files if file.title.partition(" · ")[0] in ("Save", "Save picture"))
+            made[name] = Image.open(path).convert("RGB").resize((512, 512), Image.Resampling.LANCZOS)
+    return made
 
 
 def _views(sides: list[Any]) -> Any:

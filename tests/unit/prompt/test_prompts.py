@@ -91,6 +91,7 @@ GOLDEN = {
     "flux": "A cute chibi illustration of a girl, ",
     "qwen": "A cute chibi illustration of a girl, ",
     "qwen_zh": "一张可爱的Q版插画，主角是一个女孩，",
+    "tiny": "1girl, solo, chibi, ",
 }
 
 

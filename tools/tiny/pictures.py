@@ -1,0 +1,122 @@
+"""The embedded model's pictures for the docs: ``python -m tools.tiny.pictures [SHEET…]`` in the train environment, after ``tools.tiny.release``.
+
+``docs/tiny-prompts.png`` crosses hair styles with colours and clothes, ``tiny-poses.png`` follows skeletons, ``tiny-preview.png`` puts the
+GAN beside diffusion, ``tiny-loss.png`` shows the curves of the runs. Fixed seeds, nothing chosen by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from chibi_avatar.pose import library
+from chibi_avatar.pose.draw import Style, draw
+from chibi_avatar.setup import comfyui, paths
+from chibi_avatar.tiny.data.captions import NEGATIVE, Tokenizer, said, window
+from chibi_avatar.tiny.data.store import Store
+from chibi_avatar.tiny.training.plots import plot_log
+from tools.gallery import save
+
+from .measure import Shipped
+
+STYLES = (
+    "twintails",
+    "bob cut",
+    "long straight hair",
+    "ponytail",
+    "short hair",
+    "wolf cut",
+    "curly hair",
+    "double bun",
+)
+COLORS = ("pink hair", "yellow hair", "blue hair", "brown hair", "green hair", "white hair", "purple hair", "red hair")
+CLOTHES = ("serafuku", "hoodie", "dress", "kimono", "overalls", "suit", "sweater", "raincoat")
+MOODS = ("smile", "happy", "angry", "surprised", "sad", "closed eyes", "grin", "one eye closed")
+POSES = ("standing", "waving", "jumping", "hands_on_hips", "peace", "running", "cheering", "dancing")
+LEAD = ("1girl", "solo", "chibi")
+SIZE = 192  # of a picture in a sheet
+
+
+def sheet(pictures: np.ndarray, columns: int) -> np.ndarray:
+    """Pictures (N, H, W, 3) uint8 as one, (rows · SIZE, columns · SIZE, 3) floats 0..1."""
+    small = [np.asarray(Image.fromarray(p).resize((SIZE, SIZE), Image.Resampling.LANCZOS)) for p in pictures]
+    rows = [np.concatenate(small[i : i + columns], 1) for i in range(0, len(small), columns)]
+    return np.concatenate(rows, 0) / 255
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, default=paths.cache_root() / "training")
+    parser.add_argument("sheets", nargs="*", help=f"which: {', '.join(SHEETS)} (default: all)")
+    arguments = parser.parse_args()
+    made = Shipped()
+    tokenizer = Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer")
+    for name in arguments.sheets or SHEETS:
+        save(f"tiny-{name}", SHEETS[name](made, tokenizer, arguments.root))
+
+
+def _prompts(made: Shipped, tokenizer: Tokenizer, root: Path) -> np.ndarray:
+    """Styles down, colours across."""
+    prompts = [
+        window(tokenizer, (*LEAD, color, style, clothes, mood, "upper body", "front view", "simple background"))
+        for row, style in enumerate(STYLES)
+        for color, clothes, mood in zip(COLORS, np.roll(CLOTHES, row), np.roll(MOODS, 3 * row), strict=True)
+    ]
+    return sheet(made.draw(np.stack(prompts), window(tokenizer, (NEGATIVE,))), len(COLORS))
+
+
+def _poses(made: Shipped, tokenizer: Tokenizer, root: Path) -> np.ndarray:
+    """Skeletons above, and two who follow them."""
+    hints = np.stack([draw(library.frame(name, heads=2.5), 256, 256, Style(hands=False)) for name in POSES])
+    who = (
+        (*LEAD, "pink hair", "twintails", "serafuku", "smile", "full body", "white background"),
+        ("1boy", *LEAD[1:], "blue hair", "hoodie", "grin", "full body", "white background"),
+    )
+    negative = window(tokenizer, (NEGATIVE,))
+    drawn = [made.draw(np.stack([window(tokenizer, words)] * len(POSES)), negative, hints) for words in who]
+    return sheet(np.concatenate([hints, *drawn]), len(POSES))
+
+
+def _beside(made: Shipped, tokenizer: Tokenizer, root: Path) -> np.ndarray:
+    """The GAN above, diffusion below, on held-out captions."""
+    store = Store(root / "data")
+    captions = np.stack([said(tokenizer, store.items[i].tags) for i in range(len(store) - 24, len(store), 3)])
+    return sheet(np.concatenate([made.instant(captions), made.draw(captions, window(tokenizer, (NEGATIVE,)))]), 8)
+
+
+def _curves(made: Shipped, tokenizer: Tokenizer, root: Path) -> np.ndarray:
+    """The curves of the runs in two columns, (H, W, 3) floats 0..1."""
+    curves = []
+    with tempfile.TemporaryDirectory() as folder:
+        for run in ("autoencoder", "text", "diffusion", "controlnet", "gan"):
+            if not (root / run / "log.jsonl").is_file():
+                continue
+            path = Path(folder) / f"{run}.png"
+            plot_log(root / run / "log.jsonl", path, 640, 150)
+            with Image.open(path) as opened:
+                curves.append(np.asarray(opened.convert("RGB")) / 255)
+    if not curves:
+        raise SystemExit(f"there are no runs in {root}")
+    curves += [np.ones_like(curves[0])] * (len(curves) % 2)
+    halves = [np.concatenate(half) for half in (curves[::2], curves[1::2])]
+    height = max(len(half) for half in halves)
+    columns = []
+    for column in halves:
+        columns.append(np.pad(column, ((0, height - len(column)), (0, 0), (0, 0)), constant_values=1))
+    return np.concatenate(columns, 1)
+
+
+SHEETS: dict[str, Callable[[Shipped, Tokenizer, Path], np.ndarray]] = {
+    "prompts": _prompts,
+    "poses": _poses,
+    "preview": _beside,
+    "loss": _curves,
+}
+
+if __name__ == "__main__":
+    main()
