@@ -127,6 +127,7 @@ def _positive(
             if "1boy" in subject
             else f"{count} people"
         ]
+    rest["scene"] += [tag for path, tag in dial.unsaid if people[0].get(path) is None]
     middle = [text for name in ("outfit", "accessories", "pose", "scene", "style", "free") for text in rest[name]]
     rating = list(dial.rating)
     parts = [*dial.prefix, *subject, *dial.subject]

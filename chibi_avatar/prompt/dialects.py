@@ -29,6 +29,9 @@ class Dialect(NamedTuple):
     language: str = "en"
     rating_after: str = "subject"
     sentence: bool = False
+    unsaid: tuple[
+        tuple[str, str], ...
+    ] = ()  # field paths, and the tag that stands where the person says nothing of them
     vocabulary: frozenset[str] = frozenset()  # the only words that the model knows; empty: any
 
     def strange(self, tags: list[str]) -> list[str]:
@@ -70,5 +73,6 @@ def _read(name: str) -> Dialect:
         language=data.get("language", "en"),
         rating_after=data.get("rating_after", "subject"),
         sentence=data.get("sentence", False),
+        unsaid=tuple(data.get("unsaid", {}).items()),
         vocabulary=frozenset(data.get("vocabulary", "").split()),
     )

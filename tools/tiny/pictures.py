@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from chibi_avatar.pose import library
 from chibi_avatar.pose.draw import Style, draw
@@ -90,25 +90,28 @@ def _beside(made: Shipped, tokenizer: Tokenizer, root: Path) -> np.ndarray:
 
 
 def _curves(made: Shipped, tokenizer: Tokenizer, root: Path) -> np.ndarray:
-    """The curves of the runs in two columns, (H, W, 3) floats 0..1."""
-    curves = []
+    """The curves of every run under its name, in three columns of about one height, (H, W, 3) floats 0..1."""
+    panels = []
     with tempfile.TemporaryDirectory() as folder:
-        for run in ("autoencoder", "text", "diffusion", "controlnet", "gan"):
+        for run in ("text", "autoencoder", "diffusion", "gan", "controlnet"):
             if not (root / run / "log.jsonl").is_file():
                 continue
             path = Path(folder) / f"{run}.png"
-            plot_log(root / run / "log.jsonl", path, 640, 150)
+            plot_log(root / run / "log.jsonl", path, 520, 120)
             with Image.open(path) as opened:
-                curves.append(np.asarray(opened.convert("RGB")) / 255)
-    if not curves:
+                panel = Image.new("RGB", (opened.width, opened.height + 34), "white")
+                panel.paste(opened, (0, 34))
+            ImageDraw.Draw(panel).text((12, 8), run, (40, 36, 48), font_size=18)
+            panels.append(np.asarray(panel) / 255)
+    if not panels:
         raise SystemExit(f"there are no runs in {root}")
-    curves += [np.ones_like(curves[0])] * (len(curves) % 2)
-    halves = [np.concatenate(half) for half in (curves[::2], curves[1::2])]
-    height = max(len(half) for half in halves)
-    columns = []
-    for column in halves:
-        columns.append(np.pad(column, ((0, height - len(column)), (0, 0), (0, 0)), constant_values=1))
-    return np.concatenate(columns, 1)
+    columns: list[list[np.ndarray]] = [[], [], []]
+    for panel in sorted(panels, key=len, reverse=True):
+        min(columns, key=lambda column: sum(map(len, column))).append(panel)
+    height = max(sum(map(len, column)) for column in columns)
+    blank = np.ones((1, panels[0].shape[1], 3))
+    tall = [np.concatenate([*column, blank.repeat(height - sum(map(len, column)), 0)]) for column in columns]
+    return np.concatenate(tall, 1)
 
 
 SHEETS: dict[str, Callable[[Shipped, Tokenizer, Path], np.ndarray]] = {

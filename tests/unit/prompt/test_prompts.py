@@ -80,6 +80,15 @@ def test_the_3d_base_gets_hair_and_outfit_from_what_was_said():
     assert (made.cloth["top_hoodie"].main, made.cloth["bottom_trousers"].main) == ("#d8333a", "#4a78d6")
 
 
+def test_the_tiny_model_is_told_what_goes_without_saying():
+    """It was trained on views from all around, and would show the back of the head to whoever says nothing of it."""
+    assert build("pink hair", "tiny").positive.endswith("front view, simple background")
+    behind = build("a girl from behind, white background", "tiny").positive
+    assert "from behind" in behind
+    assert "front view" not in behind and "simple background" not in behind
+    assert "front view" not in build("pink hair", "sd15").positive
+
+
 GOLDEN = {
     "sd15": "masterpiece, best quality, 1girl, solo, chibi, ",
     "sdxl": "a girl, chibi style illustration, ",
