@@ -17,9 +17,10 @@ def _sample(
     title: str = "Sampler · 采样",
     steps: int = 20,
     denoise: float = 1.0,
+    seed: int = 20261126,
 ) -> Handle:
     sampler = f(
-        "KSampler", title, model=model, positive=positive, negative=negative, latent_image=latent, seed=20261126, steps=steps,
+        "KSampler", title, model=model, positive=positive, negative=negative, latent_image=latent, seed=seed, steps=steps,
         cfg=3.0, sampler_name="ddim", scheduler="ddim_uniform", denoise=denoise,
     )  # fmt: skip
     return f("VAEDecode", samples=sampler[0], vae=vae)
@@ -47,7 +48,7 @@ def tiny_text_to_chibi(f: Flow) -> None:
     f.group = "Model · 模型"
     tiny = f("ChibiTinyLoader", "Tiny model · 小模型")
     f.group = "Character · 角色"
-    words, encoded = describe(f, tiny[1], "tiny")
+    words, encoded = describe(f, tiny[1], "tiny", "粉色双马尾、穿校服、微笑的女孩，上半身")
     f("PreviewAny", "Report · 报告", source=words[3])
     f.group = "Picture · 出图"
     quick = f(
@@ -55,12 +56,12 @@ def tiny_text_to_chibi(f: Flow) -> None:
         "Sketch at once · 即时草图",
         positive=encoded[0],
         vae=tiny[2],
-        seed=20261126,
+        seed=2,
         batch_size=1,
     )
     f("PreviewImage", "Sketch · 草图", images=quick[0])
     latent = f("EmptyLatentImage", "Size · 尺寸", width=256, height=256, batch_size=1)
-    image = _sample(f, tiny[0], encoded[0], encoded[1], latent[0], tiny[2])
+    image = _sample(f, tiny[0], encoded[0], encoded[1], latent[0], tiny[2], seed=2)
     f("SaveImage", "Save · 保存", images=image[0], filename_prefix="chibi/tiny")
 
 
