@@ -152,8 +152,8 @@ def _train(arguments: argparse.Namespace, root: Path, data: Path, say: Any) -> N
     from ..tiny.training import controlnet, diffusion, finished, gan, text
     from ..tiny.training.loop import checkpoint
 
-    begun = checkpoint(root / "diffusion") is not None
-    autoencoder = _autoencoder(root, arguments.shipped, begun and what != "text", say)
+    begun = what != "text" and checkpoint(root / "diffusion") is not None
+    autoencoder = _autoencoder(root, arguments.shipped, begun, say)
     tokenizer = Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer")
     corpus = diffusion.Corpus(store, tokenizer, autoencoder, root, mine, arguments.full_pictures)
     if what == "text":

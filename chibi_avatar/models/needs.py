@@ -77,12 +77,12 @@ def from_nodes(workflow: dict[str, Any]) -> list[Need]:
                     m.get("name"): m.get("directory", "") for m in (node.get("properties") or {}).get("models") or []
                 }
                 for value in values.values() if isinstance(values, dict) else values or []:
-                    if is_model_value(value) and value not in _OURS:
+                    if _asked_for(value):
                         needs.append(_need(value, str(declared.get(value, "")), str(node.get("type"))))
         return needs
     for node in workflow.values():
         for key, value in node["inputs"].items():
-            if is_model_value(value) and value not in _OURS:
+            if _asked_for(value):
                 needs.append(_need(value, LOADERS.get((node["class_type"], key), ""), node["class_type"]))
     return needs
 
@@ -104,6 +104,10 @@ def implied(workflow: dict[str, Any]) -> list[Need]:
         entries = [entry for entry in map(by_id, ids) if entry is not None]
         needs += [Need(entry.filename, entry.folder, kind, entry) for entry in entries]
     return needs
+
+
+def _asked_for(value: Any) -> bool:
+    return is_model_value(value) and value not in _OURS
 
 
 def _need(value: str, folder: str, node: str) -> Need:

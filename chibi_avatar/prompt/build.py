@@ -210,10 +210,11 @@ def build(
     notes += [*parsed.notes, *expander.notes, *choices.notes]
     if parsed.subjects > 1:
         notes.append(f"{parsed.subjects} figures: the Character and the 3D avatar are the first one's")
-    if strange := dial.strange(split_tags(positive)):
+    tags = split_tags(positive) if dial.form != "prose" else []
+    if strange := dial.strange(tags):
         notes.append(f"the {dial.id} model has never seen {', '.join(strange)}: it draws the rest")
     chunks, long = (
-        pack(split_tags(positive), count or estimate)
+        pack(tags, count or estimate)
         if dial.form != "prose"
         else ([Chunk(positive, (count or estimate)(positive))], [])
     )

@@ -29,9 +29,7 @@ class Dialect(NamedTuple):
     language: str = "en"
     rating_after: str = "subject"
     sentence: bool = False
-    unsaid: tuple[
-        tuple[str, str], ...
-    ] = ()  # field paths, and the tag that stands where the person says nothing of them
+    unsaid: tuple[tuple[str, str], ...] = ()  # (field path, tag) for what the person leaves open
     vocabulary: frozenset[str] = frozenset()  # the only words that the model knows; empty: any
 
     def strange(self, tags: list[str]) -> list[str]:

@@ -55,11 +55,7 @@ def table(figures: dict[str, Any], chinese: bool) -> str:
 
 def facts(chinese: bool) -> str:
     """What the weights were trained on, from the files themselves."""
-    steps = {
-        part: weights.about(part)
-        for part in ("autoencoder", "text", "unet", "controlnet", "preview")
-        if weights.about(part)
-    }
+    steps = {part: weights.about(part) for part in ("autoencoder", "text", "unet", "controlnet", "preview")}
     numbers = ", ".join(f"{part} {about['steps']}" for part, about in steps.items())
     count = steps["unet"]["pictures"]
     if chinese:

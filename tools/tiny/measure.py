@@ -18,6 +18,7 @@ import torch
 
 from chibi_avatar.avatar.metrics import delta_e2000, srgb_to_lab
 from chibi_avatar.setup import comfyui, paths
+from chibi_avatar.setup.progress import say
 from chibi_avatar.tiny import released
 from chibi_avatar.tiny.data.captions import NEGATIVE, Tokenizer, said, window
 from chibi_avatar.tiny.data.store import Store
@@ -129,7 +130,7 @@ def heights(parts: np.ndarray) -> float:
 def measure(root: Path, count: int, judge_steps: int) -> dict[str, Any]:
     """Every figure of the model card."""
     store = Store(root / "data")
-    settings = Settings(root / "judge", judge_steps, resume=True, say=lambda line: print(line, file=sys.stderr))  # noqa: T201
+    settings = Settings(root / "judge", judge_steps, resume=True, say=say)
     judge: Judge = train_judge(settings, store)
     made = Shipped()
     tokenizer = Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer")

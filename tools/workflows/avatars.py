@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .canvas import Flow
+from .canvas import Flow, Handle, Out
 from .flows import describe, flow, sample
 
 EMPTY_FORM = '{"version":1,"fields":{},"locks":[],"weights":{}}'
@@ -123,6 +123,19 @@ def crowd(f: Flow) -> None:
     f("SaveImage", "Save · 保存", images=grid[0], filename_prefix="chibi/crowd")
 
 
+def present(f: Flow, words: Handle, avatar: Out, turntable: Out, picture: Out) -> tuple[Handle, Handle]:
+    """Turntable as a sheet, export with ``picture`` as thumbnail, and what was understood; returns the first two's nodes."""
+    single = f("RebatchImages", "One by one", images=turntable, batch_size=1)
+    grid = f("ImageGrid", "Sheet", images=single[0], columns=4, cell_width=512, cell_height=640, padding=0)
+    around = f("SaveImage", "Save turntable", images=grid[0], filename_prefix="chibi/turntable")
+    exported = f("ChibiAvatarExport", "Export", avatar=avatar, filename_prefix="chibi/avatar", thumbnail=picture)
+    f.group = "What was understood · 理解结果"
+    f("PreviewAny", "Prompt", source=words[0])
+    f("PreviewAny", "Character", source=words[2])
+    f("PreviewAny", "What was understood", source=words[3])
+    return around, exported
+
+
 @flow("""
 # Your chibi in one click · 一键生成 Q 版形象
 
@@ -159,14 +172,7 @@ def quickstart(f: Flow) -> None:
     f.group = "3D"
     turntable = f("ChibiAvatarRender", "Turntable", avatar=avatar[0], view="turntable", width=512, height=640, frames=8)
     f.group = "Results · 结果"
-    single = f("RebatchImages", "One by one", images=turntable[0], batch_size=1)
-    grid = f("ImageGrid", "Sheet", images=single[0], columns=4, cell_width=512, cell_height=640, padding=0)
-    around = f("SaveImage", "Save turntable", images=grid[0], filename_prefix="chibi/turntable")
-    exported = f("ChibiAvatarExport", "Export", avatar=avatar[0], filename_prefix="chibi/avatar", thumbnail=picture[0])
-    f.group = "What was understood · 理解结果"
-    f("PreviewAny", "Prompt", source=words[0])
-    f("PreviewAny", "Character", source=words[2])
-    f("PreviewAny", "What was understood", source=words[3])
+    around, exported = present(f, words, avatar[0], turntable[0], picture[0])
     f.group = "Optional: a selfie · 可选：自拍"
     found = f("PreviewImage", "Face found", images=face[1])
     f.bypass(photo, face, found)

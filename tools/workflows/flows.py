@@ -82,13 +82,27 @@ def sample(
     steps: int = 28,
     cfg: float = 6.0,
     denoise: float = 1.0,
+    title: str = "",
+    seed: int = 20261123,
+    method: tuple[str, str] = ("euler_ancestral", "normal"),
 ) -> Handle:
-    """A sampler and its decoder."""
+    """A sampler and its decoder; ``method`` is the sampler's name and its scheduler's."""
     sampler = f(
-        "KSampler", model=model, positive=positive, negative=negative, latent_image=latent, seed=20261123, steps=steps, cfg=cfg,
-        sampler_name="euler_ancestral", scheduler="normal", denoise=denoise,
+        "KSampler", title, model=model, positive=positive, negative=negative, latent_image=latent, seed=seed, steps=steps, cfg=cfg,
+        sampler_name=method[0], scheduler=method[1], denoise=denoise,
     )  # fmt: skip
     return f("VAEDecode", samples=sampler[0], vae=vae)
+
+
+def train_lora(f: Flow, model: Out, vae: Out, pictures: Out, caption: Out, prefix: str, steps: int, rate: float) -> Out:
+    """Core's LoRA training on pictures that share one caption, and the file; returns the LoRA."""
+    latents = f("VAEEncode", pixels=pictures, vae=vae)
+    trained = f(
+        "TrainLoraNode", "Train · 训练", model=model, latents=latents[0], positive=caption, batch_size=1,
+        grad_accumulation_steps=1, steps=steps, learning_rate=rate, rank=8, seed=1,
+    )  # fmt: skip
+    f("SaveLoRA", "Save LoRA · 保存", lora=trained[0], prefix=prefix, steps=trained[2])
+    return trained[0]
 
 
 def describe(f: Flow, clip: Out, family: str, description: str = GIRL, **more: Any) -> tuple[Handle, Handle]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .canvas import Flow, Handle, Out
-from .flows import GIRL, describe, flow, sample
+from .flows import GIRL, describe, flow, sample, train_lora
 
 
 @flow("""
@@ -152,12 +152,7 @@ def chibi_lora_training(f: Flow) -> None:
     caption = f(
         "CLIPTextEncode", "Caption · 描述", clip=checkpoint[1], text="chibi_oc, chibi, 1girl, simple background"
     )
-    latents = f("VAEEncode", pixels=pictures[0], vae=checkpoint[2])
-    trained = f(
-        "TrainLoraNode", "Train · 训练", model=checkpoint[0], latents=latents[0], positive=caption[0], batch_size=1,
-        grad_accumulation_steps=1, steps=100, learning_rate=0.0003, rank=8, seed=1,
-    )  # fmt: skip
-    f("SaveLoRA", "Save LoRA · 保存", lora=trained[0], prefix="loras/chibi_oc", steps=trained[2])
+    train_lora(f, checkpoint[0], checkpoint[2], pictures[0], caption[0], "loras/chibi_oc", 100, 0.0003)
     f("SaveImage", "Save pictures · 保存训练图", images=pictures[0], filename_prefix="chibi/lora_data")
 
 

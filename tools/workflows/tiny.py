@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from .avatars import EMPTY_FORM
+from functools import partial
+
+from .avatars import EMPTY_FORM, present
 from .canvas import Flow, Handle, Out
-from .flows import GIRL, describe, flow
+from .flows import GIRL, describe, flow, sample, train_lora
 
-
-def _sample(
-    f: Flow,
-    model: Out,
-    positive: Out,
-    negative: Out,
-    latent: Out,
-    vae: Out,
-    title: str = "Sampler · 采样",
-    steps: int = 20,
-    denoise: float = 1.0,
-    seed: int = 20261126,
-) -> Handle:
-    sampler = f(
-        "KSampler", title, model=model, positive=positive, negative=negative, latent_image=latent, seed=seed, steps=steps,
-        cfg=3.0, sampler_name="ddim", scheduler="ddim_uniform", denoise=denoise,
-    )  # fmt: skip
-    return f("VAEDecode", samples=sampler[0], vae=vae)
+_sample = partial(sample, steps=20, cfg=3.0, title="Sampler · 采样", seed=20261126, method=("ddim", "ddim_uniform"))
 
 
 def _controlled(f: Flow, encoded: Handle, control: Out, image: Out, title: str) -> Handle:
@@ -113,14 +98,9 @@ def tiny_lora_training(f: Flow) -> None:
     )
     f.group = "Train · 训练"
     caption = f("CLIPTextEncode", "Caption · 描述", clip=tiny[1], text=words[0])
-    latents = f("VAEEncode", pixels=pictures[0], vae=tiny[2])
-    trained = f(
-        "TrainLoraNode", "Train · 训练", model=tiny[0], latents=latents[0], positive=caption[0], batch_size=1,
-        grad_accumulation_steps=1, steps=30, learning_rate=0.0005, rank=8, seed=1,
-    )  # fmt: skip
-    f("SaveLoRA", "Save LoRA · 保存", lora=trained[0], prefix="loras/chibi_tiny_oc", steps=trained[2])
+    lora = train_lora(f, tiny[0], tiny[2], pictures[0], caption[0], "loras/chibi_tiny_oc", 30, 0.0005)
     f.group = "Picture · 出图"
-    learnt = f("LoraModelLoader", "With the LoRA · 加上 LoRA", model=tiny[0], lora=trained[0], strength_model=1.0)
+    learnt = f("LoraModelLoader", "With the LoRA · 加上 LoRA", model=tiny[0], lora=lora, strength_model=1.0)
     nothing = f("CLIPTextEncode", "Negative · 负面", clip=tiny[1], text="nsfw")
     latent = f("EmptyLatentImage", "Size · 尺寸", width=256, height=256, batch_size=1)
     image = _sample(f, learnt[0], caption[0], nothing[0], latent[0], tiny[2])
@@ -170,7 +150,9 @@ def tiny_avatar(f: Flow) -> None:
     drawn = f("ChibiPoseDraw", "Skeleton", pose=pose[0], profile="sd15", width=384, height=384, hands=False)
     applied = _controlled(f, encoded, control[0], drawn[0], "Follow the pose")
     latent = f("VAEEncode", "Portrait latent", pixels=start[0], vae=tiny[2])
-    portrait = _sample(f, tiny[0], applied[0], applied[1], latent[0], tiny[2], "Paint the portrait", 8, 0.35)
+    portrait = _sample(
+        f, tiny[0], applied[0], applied[1], latent[0], tiny[2], title="Paint the portrait", steps=8, denoise=0.35
+    )
     large = f(
         "ImageScale", "Enlarge", image=portrait[0], upscale_method="lanczos", width=1024, height=1024, crop="disabled"
     )
@@ -178,7 +160,7 @@ def tiny_avatar(f: Flow) -> None:
     guides = f("ChibiAvatarGuides", "Guide maps", avatar=avatar[0], view_set="sides4", size=384, layout="batch")
     sides = _controlled(f, encoded, control[0], guides[2], "Follow the views")
     around = f("VAEEncode", "Views latent", pixels=guides[5], vae=tiny[2])
-    views = _sample(f, tiny[0], sides[0], sides[1], around[0], tiny[2], "Paint the views", 6, 0.25)
+    views = _sample(f, tiny[0], sides[0], sides[1], around[0], tiny[2], title="Paint the views", steps=6, denoise=0.25)
     inside = f("GrowMask", "Away from the edges", mask=guides[4], expand=-5, tapered_corners=True)
     kept = f(
         "ImageCompositeMasked", "Edges of the base", destination=guides[5], source=views[0], x=0, y=0, resize_source=False,
@@ -188,13 +170,6 @@ def tiny_avatar(f: Flow) -> None:
     turntable = f("ChibiAvatarRender", "Turntable", avatar=baked[0], view="turntable", width=512, height=640, frames=8)
     f.group = "Results · 结果"
     saved = f("SaveImage", "Save picture", images=large[0], filename_prefix="chibi/avatar")
-    single = f("RebatchImages", "One by one", images=turntable[0], batch_size=1)
-    grid = f("ImageGrid", "Sheet", images=single[0], columns=4, cell_width=512, cell_height=640, padding=0)
-    shown = f("SaveImage", "Save turntable", images=grid[0], filename_prefix="chibi/turntable")
-    exported = f("ChibiAvatarExport", "Export", avatar=baked[0], filename_prefix="chibi/avatar", thumbnail=large[0])
-    f.group = "What was understood · 理解结果"
-    f("PreviewAny", "Prompt", source=words[0])
-    f("PreviewAny", "Character", source=words[2])
-    f("PreviewAny", "What was understood", source=words[3])
+    shown, exported = present(f, words, baked[0], turntable[0], large[0])
     f.bypass(photo, face, found)
     f.as_app([(words, "description"), (pose, "pose")], [saved, shown, exported])

@@ -42,8 +42,8 @@ class Store:
         written. Other pictures, or changed ones, get another."""
         told = hashlib.sha256()
         for path, offset, length in (self._places[i] for i in numbers):
-            about = path.stat()
-            told.update(f"{path.name} {offset} {length or (about.st_size, about.st_mtime_ns)}\n".encode())
+            size = length or ((about := path.stat()).st_size, about.st_mtime_ns)
+            told.update(f"{path.name} {offset} {size}\n".encode())
         return told.hexdigest()[:8]
 
     @property

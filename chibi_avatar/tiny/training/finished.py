@@ -15,21 +15,18 @@ from ..networks.text import TextEncoder
 from ..networks.unet import controlnet as new_controlnet
 from ..networks.unet import unet
 from .diffusion import Diffusion
-from .loop import CHECKPOINT, TrainingError
+from .loop import TrainingError, checkpoint
 
 N = TypeVar("N", bound=nn.Module)
 
 
 def _checkpoint(folder: Path) -> dict[str, Any]:
-    path = folder / CHECKPOINT
-    if not path.is_file():
+    state = checkpoint(folder)
+    if state is None:
         raise TrainingError(
             f"there is no checkpoint in {folder}: run  python3 -m chibi_avatar train {folder.name}  first"
         )
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:
-        raise TrainingError(f"{path} cannot be read ({error}): train {folder.name} again") from error
+    return state
 
 
 def _averaged(network: N, state: dict[str, Any], part: str) -> N:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,16 +11,14 @@ import torch
 
 from ..data.store import Store
 from ..networks.autoencoder import Autoencoder
+from .loop import digest
 
 PIECE = 240
 
 
 def autoencoder_digest(network: Autoencoder) -> str:
     """Names the encoder that made latents: 12 hex digits of its weights."""
-    digest = hashlib.sha256()
-    for key, value in sorted(network.taesd_encoder.state_dict().items()):
-        digest.update(key.encode() + value.detach().float().cpu().numpy().tobytes())
-    return digest.hexdigest()[:12]
+    return digest(network.taesd_encoder)
 
 
 def encode_all(

@@ -134,22 +134,19 @@ class Run:
         self.folder = settings.folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.step = 0
-        path = self.folder / CHECKPOINT
-        if path.is_file():
+        if (self.folder / CHECKPOINT).is_file():
             if not settings.resume:
                 raise TrainingError(
                     f"{self.folder} holds a run already: add --resume to go on with it, or choose another --root"
                 )
-            self._load(path)
+            self._load()
         self._log = self.folder / "log.jsonl"
         self._trim_log()
 
-    def _load(self, path: Path) -> None:
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            config, step, parts = state["config"], state["step"], state["parts"]
-        except Exception as error:
-            raise TrainingError(f"{path} cannot be read ({error}): delete it and start again") from error
+    def _load(self) -> None:
+        state = checkpoint(self.folder, mapped=False)
+        assert state is not None
+        config, parts = state["config"], state["parts"]
         changed = [key for key in {*config, *self.config} if config.get(key) != self.config.get(key)]
         if changed:
             told = ", ".join(f"{key} {config.get(key)!r} → {self.config.get(key)!r}" for key in sorted(changed)[:4])
@@ -158,7 +155,7 @@ class Run:
             )
         for name, part in self.parts.items():
             part.load_state_dict(parts[name])
-        self.step = int(step)
+        self.step = int(state["step"])
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all. A full disk leaves the last good one and raises :class:`TrainingError`."""
@@ -262,8 +259,8 @@ def digest(*networks: nn.Module) -> str:
     """Names weights: 12 hex digits."""
     found = hashlib.sha256()
     for network in networks:
-        for key, value in network.state_dict().items():
-            found.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        for key, value in sorted(network.state_dict().items()):
+            found.update(key.encode() + value.detach().float().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()[:12]
 
 
@@ -272,14 +269,19 @@ def trained_on(count: int, held_out: int) -> int:
     return count - min(held_out, count // 10)
 
 
-def checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The state that a run in ``folder`` goes on from, mapped rather than read; None when there is none or it is damaged."""
+def checkpoint(folder: Path, mapped: bool = True) -> dict[str, Any] | None:
+    """The state of the run in ``folder``, mapped from the file rather than read; None when there is none. Raises :class:`TrainingError`
+    for a damaged one."""
     path = folder / CHECKPOINT
     if not path.is_file():
         return None
-    with contextlib.suppress(Exception):  # the run itself tells what is wrong with it
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        if not {"config", "step", "parts"} <= state.keys():
+            raise KeyError("it holds no run")
+    except Exception as error:
+        raise TrainingError(f"{path} cannot be read ({error}): delete it and start again") from error
+    return state
 
 
 def _clock(seconds: float) -> str:

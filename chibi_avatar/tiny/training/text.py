@@ -103,6 +103,8 @@ def train_text(settings: Settings, corpus: Corpus, options: Options = Options())
     run = Run(settings, config, {"network": text, "reader": both[1], "optimizer": optimizer, "ema": ema})
     order = Order(corpus.counts[128], settings.seed + 3)
 
+    numbered = {name: {value: k for k, value in enumerate(values)} for name, values in labels.items()}
+
     def one(step: int) -> Mapping[str, float]:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, settings.steps, warmup=100)
@@ -119,8 +121,9 @@ def train_text(settings: Settings, corpus: Corpus, options: Options = Options())
             out["shares"] = F.mse_loss(places[:, 4:].float(), F.adaptive_avg_pool2d(where, PLACES))
             out["part colors"] = _color_error(colors.float(), x, where)
         for name, logits in told.items():
-            place = {value: k for k, value in enumerate(labels[name])}
-            wanted = torch.tensor([place.get(item.labels.get(name), _UNKNOWN) for item in items], device=device)
+            wanted = torch.tensor(
+                [numbered[name].get(item.labels.get(name), _UNKNOWN) for item in items], device=device
+            )
             known = (wanted != _UNKNOWN).sum().clamp(min=1)
             out[name] = F.cross_entropy(logits, wanted, ignore_index=_UNKNOWN, reduction="sum") / known
         chosen = sum((out[name] for name in labels), torch.zeros((), device=device)) / max(1, len(labels))
