@@ -34,6 +34,17 @@ function moved(scene) {
   return { largest, count };
 }
 
+/** Where each picture on the meshes is shifted to: one "u v" for every material with a picture. */
+function shifts(scene) {
+  const found = [];
+  scene.traverse((mesh) => {
+    for (const material of mesh.isMesh ? [mesh.material].flat() : []) {
+      if (material.map) found.push(`${material.map.offset.x.toFixed(4)} ${material.map.offset.y.toFixed(4)}`);
+    }
+  });
+  return found;
+}
+
 function simulate(vrm, frames) {
   const result = { frames, finite: true, inHead: 0, inBody: 0, drift: 0 };
   const head = vrm.humanoid.getRawBoneNode("head");
@@ -95,10 +106,13 @@ for (const file of files) {
       report.colliders = vrm.springBoneManager?.colliders?.length ?? 0;
       report.author = vrm.meta.authors?.[0] ?? vrm.meta.author;
       report.moved = {};
+      report.shifted = {};
+      const rest = shifts(scene);
       for (const name of ["blink", ...report.expressions.filter((n) => n !== "blink")]) {
         vrm.expressionManager.setValue(name, 1);
         vrm.expressionManager.update();
         report.moved[name] = moved(scene);
+        report.shifted[name] = shifts(scene).filter((place, i) => place !== rest[i]);
         vrm.expressionManager.setValue(name, 0);
       }
       vrm.expressionManager.update();

@@ -37,6 +37,19 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
+def flip_books(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A Character whose face is a flip-book, in both versions."""
+    folder = tmp_path_factory.mktemp("flip_books")
+    paths = []
+    for version, data in export_avatar(
+        build_avatar(random_character(3), "mobile", 512), version="both", face="flip_book"
+    ).vrms.items():
+        paths.append(folder / f"flip_{version[0]}.vrm")
+        paths[-1].write_bytes(data)
+    return paths
+
+
+@pytest.fixture(scope="module")
 def reports(written: list[Path], root: Path, run_node: Any) -> list[dict[str, Any]]:
     """What the validator and three-vrm say about each file."""
     out = run_node(root / "tests" / "js" / "check_avatars.mjs", *map(str, written))
@@ -77,11 +90,23 @@ def test_springs_stay_out_of_the_head(reports: list[dict[str, Any]]) -> None:
         assert simulation["inBody"] <= 0.02, (report["file"], simulation)
 
 
+def test_three_vrm_turns_the_pages_of_a_flip_book(flip_books: list[Path], root: Path, run_node: Any) -> None:
+    """Every mood and vowel shows another cell of the sheet, and no two moods the same one."""
+    out = run_node(root / "tests" / "js" / "check_avatars.mjs", *map(str, flip_books))
+    for report in map(json.loads, out.splitlines()):
+        assert "failed" not in report, report
+        assert not report["errors"], report["messages"]
+        pages = {name: tuple(places) for name, places in report["shifted"].items() if not name.startswith("look")}
+        assert all(pages.values()), pages
+        moods = [pages[name] for name in ("happy", "angry", "sad", "relaxed", "blink")]
+        assert len(set(moods)) == len(moods), pages
+
+
 if sys.version_info[:2] == (3, 11):  # the only Python that both this Blender and its VRM add-on have wheels for
 
     def test_blender_keeps_bones_morphs_and_springs(
-        written: list[Path], tmp_path: Path, root: Path, run_node: Any
+        written: list[Path], flip_books: list[Path], tmp_path: Path, root: Path, run_node: Any
     ) -> None:
         """People edit avatars in Blender: import and re-export must keep rig, face and springs, in both versions."""
         chosen = [path for path in written if path.name[:2] in ("01", "03", "05")]
-        assert losses(chosen, tmp_path, root, run_node) == {}
+        assert losses([*chosen, *flip_books], tmp_path, root, run_node) == {}
