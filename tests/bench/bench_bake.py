@@ -105,9 +105,9 @@ def test_coverage_and_faithfulness(say) -> None:
     for name in ("sides4", "sides6", "around8"):
         rows = []
         for seed in range(24):
-            avatar = build_avatar(random_character(seed), texture_size=1024)
-            views = view_set(avatar, name, 512)
-            report = bake(avatar, guide_maps(avatar, views, ["paint"])["paint"], views, BakeOptions(1024)).report
+            avatar = build_avatar(random_character(seed))
+            views = view_set(avatar, name, 1024)
+            report = bake(avatar, guide_maps(avatar, views, ["paint"])["paint"], views, BakeOptions(2048)).report
             seam = report["seam_delta_e"]
             error = min(view["psnr_db"] for view in report["views"])
             rows.append((report["coverage"], report["coverage_of_all_texels"], error, seam["median"], seam["p99"]))

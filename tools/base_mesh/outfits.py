@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from . import body
-from .loft import Piece, smoothstep, tube
+from .loft import Piece, smoothstep
 from .tailor import Tailor
 
 SNUG = [(0.20, 0.012), (0.34, 0.009), (0.46, 0.009), (0.53, 0.011), (0.58, 0.008)]
@@ -81,10 +81,10 @@ def top_sailor(t: Tailor) -> None:
     t.bow((0.0, 0.418, 0.097), 0.046, 3)
 
 
-def _jacket(t: Tailor, hem: float, buttons: tuple[float, ...]) -> None:
+def _jacket(t: Tailor, hem: float, buttons: tuple[float, ...], cuff: tuple[float, int] | None = None) -> None:
     t.torso(0.570, hem, [(0.2, 0.024), (0.30, 0.020), (0.42, 0.018), (0.53, 0.016), (0.58, 0.009)], roll=0.012)
     t.hide("trunk", max(hem, 0.232) + 0.012, 0.560)
-    t.sleeve(0.252, [(0.05, 0.014), (0.15, 0.018), (0.252, 0.016)])
+    t.sleeve(0.252, [(0.05, 0.014), (0.15, 0.018), (0.252, 0.016)], cuff=cuff)
     shirt = [
         t.front(0.0, 0.574, 0.013),
         t.front(0.0, 0.548, 0.017),
@@ -123,11 +123,7 @@ def _jacket(t: Tailor, hem: float, buttons: tuple[float, ...]) -> None:
 
 
 def top_blazer(t: Tailor) -> None:
-    _jacket(t, 0.248, (0.365, 0.320))
-    cuff = np.linspace(0.232, 0.256, 4)
-    r = body.arm_radius(cuff) + 0.0175
-    g = tube(body.arm_path(cuff), r, r, up=(0, -1, 0), around=t.n(12))
-    t.mirror(t.piece.add(g, t.zone(3), body.arm_weights, wrap=True))
+    _jacket(t, 0.248, (0.365, 0.320), cuff=(0.020, 3))
 
 
 def top_suit(t: Tailor) -> None:
