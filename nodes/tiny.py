@@ -187,7 +187,7 @@ class ChibiInstantPreview(io.ComfyNode):
                 io.Int.Input("batch_size", default=1, min=1, max=64, tooltip="How many pictures to draw at once."),
             ],
             outputs=[
-                io.Image.Output("image", display_name="image", tooltip="The pictures, 256×256."),
+                io.Image.Output("image", display_name="image", tooltip="The pictures, 256×256, drawn at half that size."),
                 io.Latent.Output(
                     "latent",
                     display_name="latent",
@@ -201,7 +201,7 @@ class ChibiInstantPreview(io.ComfyNode):
         import torch
 
         from ..chibi_avatar.tiny.networks.autoencoder import SCALE
-        from ..chibi_avatar.tiny.networks.preview import NOISE, TEXT
+        from ..chibi_avatar.tiny.networks.preview import NOISE, TEXT, enlarged
         from ..chibi_avatar.tiny.networks.text import LENGTH
 
         context, extras = positive[0]
@@ -214,7 +214,8 @@ class ChibiInstantPreview(io.ComfyNode):
             noise = torch.randn((batch_size, NOISE), generator=torch.Generator().manual_seed(seed))
             words = context[:1, :LENGTH].float().cpu().expand(batch_size, -1, -1)
             latent = _maker()(noise, words, pool[:1].float().cpu().expand(batch_size, -1)) / SCALE
-        return io.NodeOutput(vae.decode(latent), {"samples": latent})
+            picture = enlarged(vae.decode(latent).movedim(-1, 1)).clamp(0, 1).movedim(1, -1)
+        return io.NodeOutput(picture, {"samples": enlarged(latent)})
 
 
 NODES: list[type[io.ComfyNode]] = [ChibiTinyLoader, ChibiInstantPreview]

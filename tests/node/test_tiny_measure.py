@@ -46,9 +46,42 @@ def test_joints_are_found_between_cells():
     assert float(y) == pytest.approx(20.6, abs=0.1)
 
 
-def test_the_judge_reads_pictures():
+def points(**places):
+    """Joints (14, 3): those named are sure."""
+    out = np.zeros((judging.JOINTS, 3))
+    for name, place in places.items():
+        out[{"nose": 0, "neck": 1, "right_hip": 8, "left_hip": 11}[name]] = (*place, 1)
+    return out
+
+
+def test_a_cut_lies_where_nose_and_neck_say():
+    """Its middle is where it should be, it is as wide as asked, and it may reach over the border."""
+    y, x = np.mgrid[:256, :256]
+    picture = np.stack([x, y, np.zeros_like(x)], 2).astype(np.uint8)
+    cut = judging.Cut(2.0, 1.0, ("top",))
+    out = judging.cut_out(picture, points(nose=(100, 80), neck=(100, 110)), cut).astype(int)
+    side = len(out)
+    assert out.shape == (side, side, 3)
+    assert abs(out[side // 2, side // 2, :2] - (100, 110)).max() <= 1
+    assert out[0, -1, 0] - out[0, 0, 0] == pytest.approx(2.0 * 30 * judging.CUT_MARGIN, abs=2)
+    beyond = judging.cut_out(picture, points(nose=(4, 3), neck=(4, 3)), cut)
+    assert beyond.shape == out.shape
+    assert (beyond[0, 0] == picture[0, 0]).all()
+    assert judging.cut_out(picture, points(), cut).shape == out.shape
+
+
+def test_a_head_is_found_from_behind():
+    """Nobody sees the nose there: neck and hips say where it would be."""
+    nose, down = judging.head(points(neck=(100, 110), right_hip=(90, 180), left_hip=(110, 180)))
+    assert nose == pytest.approx((100, 70))
+    assert down == pytest.approx((0, 40))
+    assert np.isnan(judging.head(points(nose=(4, 3)))[0]).all()
+
+
+def test_the_judges_read_pictures():
     """Every answer has its shape, whatever the picture's size."""
-    said = judging.answers(judging.Judge(), np.zeros((3, 256, 256, 3), np.uint8), 2)
+    close = {name: judging.CloseUp(cut.reads) for name, cut in judging.CUTS.items()}
+    said = judging.answers(judging.Judges(judging.Judge(), close), np.zeros((3, 256, 256, 3), np.uint8), 2)
     assert set(said.classes) == set(judging.CLASSES)
     assert said.hair.shape == (3, 32, 32)
     assert said.joints.shape == (3, judging.JOINTS, 2)

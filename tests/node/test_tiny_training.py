@@ -97,6 +97,22 @@ def test_latents_are_encoded_once(made):
     assert len(list(root.glob("latents-*"))) == 1
 
 
+def test_a_face_counts_more_than_the_ground(made):
+    """Five times as much, on average one; where parts are not known everything counts alike."""
+    _, store, _, corpus, _ = made
+    some = copy.copy(corpus)
+    some.store = Flat()
+    half = np.zeros((64, 64), np.uint8)
+    half[:, 32:] = 1
+    some.store.items = [replace(store.items[0], parts=half)]
+    seen = some.attention(128, np.array([0]))
+    assert seen.shape == (1, 1, 16, 16)
+    assert float(seen.mean()) == pytest.approx(1)
+    assert float(seen[0, 0, 0, -1] / seen[0, 0, 0, 0]) == pytest.approx(diffusion.FACE / diffusion.GROUND)
+    some.store.drawn = False
+    assert (some.attention(256, np.array([0, 0])) == torch.ones(2, 1, 32, 32)).all()
+
+
 def test_the_text_encoder_learns_the_labels(made):
     """It is asked for what is a choice among words, trains, and is read back; pictures without labels teach by their colours alone."""
     root, store, _, corpus, settings = made

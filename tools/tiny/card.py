@@ -47,7 +47,8 @@ def table(figures: dict[str, Any], chinese: bool) -> str:
     judge = figures["judge on held-out renders"]
     name = "裁判自身在未训练过的渲染图上：" if chinese else "the judge itself on held-out renders: "
     rows += [
-        (name + key.replace("_", " "), percent(value), "≥ 95 %") for key, value in judge.items() if key != "joint error"
+        (name + key.replace("_", " "), percent(value), "" if key == "joint error" else "≥ 95 %")
+        for key, value in judge.items()
     ]
     lines = [head, ("---", "---", "---"), *rows]
     return "".join(f"| {' | '.join(row)} |\n" for row in lines)

@@ -1,13 +1,15 @@
-"""A small network that reads renders: hair style, top, glasses, expression, where the hair is, where the joints are.
+"""Small networks that read renders: hair style, top, glasses, expression, where the hair is, where the joints are.
 
-It is trained on what ``train data`` draws and measures what the embedded model draws; nothing of it ships.
+One looks at the whole picture and finds hair and joints; nose and neck tell where the close-ups are cut, and one network each reads the
+face, the hair and the clothes there. They are trained on what ``train data`` draws and measure what the embedded model draws; nothing of
+them ships.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from chibi_avatar.avatar.build import PARTS
 from chibi_avatar.avatar.wardrobe import HAIR
 from chibi_avatar.tiny.data.scenes import view_word
 from chibi_avatar.tiny.data.store import Store
-from chibi_avatar.tiny.training.loop import Order, Run, Settings, autocast, learning_rate
+from chibi_avatar.tiny.training.loop import Order, Run, Settings, autocast, generator, learning_rate
 
 SIZE, MAP = 128, 32
 HELD_OUT = 960
@@ -45,6 +47,39 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "expression": EXPRESSIONS,
 }
 JOINTS = 14  # the body's points of COCO-18, without eyes and ears
+NOSE, NECK, HIPS = 0, 1, (8, 11)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A square of a picture, measured in distances from nose to neck: ``side`` long, its middle ``below`` the nose towards the neck.
+    ``reads`` names the classes that can be told from it."""
+
+    side: float
+    below: float
+    reads: tuple[str, ...]
+
+
+CUTS = {
+    "face": Cut(2.8, 0.0, ("expression", "glasses")),
+    "hair": Cut(6.0, 0.5, ("hair_style",)),
+    "body": Cut(4.6, 2.0, ("top",)),
+}
+CUT_SIZE, CUT_MARGIN = 96, 1.2  # what a network sees, and how much wider it is kept, so that training can shift and scale it
+_LEAST = 8.0  # pixels from nose to neck; nearer than that, a wrong joint would ask for a cut of nothing
+_TORSO = 1.75  # distances from nose to neck between neck and hips, for heads that turn their back
+_SEEN = 0.25  # how sure a joint must be
+
+
+def _block(a: int, b: int, stride: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(a, b, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(b),
+        nn.ReLU(),
+        nn.Conv2d(b, b, 3, 1, 1, bias=False),
+        nn.BatchNorm2d(b),
+        nn.ReLU(),
+    )
 
 
 class Judge(nn.Module):
@@ -53,22 +88,12 @@ class Judge(nn.Module):
     def __init__(self) -> None:
         super().__init__()
 
-        def block(a: int, b: int, stride: int) -> nn.Module:
-            return nn.Sequential(
-                nn.Conv2d(a, b, 3, stride, 1, bias=False),
-                nn.BatchNorm2d(b),
-                nn.ReLU(),
-                nn.Conv2d(b, b, 3, 1, 1, bias=False),
-                nn.BatchNorm2d(b),
-                nn.ReLU(),
-            )
-
-        self.low = nn.Sequential(block(3, 32, 2), block(32, 64, 2))
-        self.mid, self.high, self.top = block(64, 128, 2), block(128, 192, 2), block(192, 256, 2)
+        self.low = nn.Sequential(_block(3, 32, 2), _block(32, 64, 2))
+        self.mid, self.high, self.top = _block(64, 128, 2), _block(128, 192, 2), _block(192, 256, 2)
         self.down = nn.ModuleList(
             [nn.Conv2d(256, 96, 1), nn.Conv2d(192, 96, 1), nn.Conv2d(128, 96, 1), nn.Conv2d(64, 96, 1)]
         )
-        self.maps = nn.Sequential(block(96, 96, 1), nn.Conv2d(96, 1 + JOINTS, 1))
+        self.maps = nn.Sequential(_block(96, 96, 1), nn.Conv2d(96, 1 + JOINTS, 1))
         self.heads = nn.ModuleDict({name: nn.Linear(256, len(values)) for name, values in CLASSES.items()})
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -90,6 +115,27 @@ class Judge(nn.Module):
         }
 
 
+class CloseUp(nn.Module):
+    """Cuts (B, 3, 96, 96) in 0..1 → logits of each class that they tell."""
+
+    def __init__(self, reads: tuple[str, ...]) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(_block(3, 32, 2), _block(32, 64, 2), _block(64, 128, 2), _block(128, 192, 2))
+        self.heads = nn.ModuleDict({name: nn.Linear(192 * 9, len(CLASSES[name])) for name in reads})
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        features = F.dropout(F.adaptive_avg_pool2d(self.trunk(x * 2 - 1), 3).flatten(1), 0.3, self.training)
+        return {name: head(features) for name, head in self.heads.items()}
+
+
+@dataclass(frozen=True)
+class Judges:
+    """``whole`` sees whole pictures, ``close`` has a :class:`CloseUp` for every one of :data:`CUTS`."""
+
+    whole: Judge
+    close: Mapping[str, CloseUp]
+
+
 def asked(labels: Mapping[str, Any]) -> dict[str, int]:
     """The class of every attribute that this picture can show; an attribute that it hides is left out."""
     front = view_word(labels["azimuth"]) in ("front", "three_quarter")
@@ -108,41 +154,77 @@ def asked(labels: Mapping[str, Any]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the judge says of N pictures: ``classes`` name → (N,) indices; ``hair`` (N, 32, 32) 0..1; ``joints`` (N, 14, 2) in 0..1 of
-    the picture with ``seen`` (N, 14) 0..1; ``features`` (N, 256)."""
+    """What the judges say of N pictures: ``classes`` name → (N,) indices; ``hair`` (N, 32, 32) 0..1; ``joints`` (N, 14, 2) in 0..1 of
+    the picture; ``features`` (N, 256)."""
 
     classes: dict[str, np.ndarray]
     hair: np.ndarray
     joints: np.ndarray
-    seen: np.ndarray
     features: np.ndarray
 
 
+def head(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nose (2,) and the way from there to the neck (2,), of points (14, 3) with how sure each is; from behind the hips tell them. Without
+    any of these a point and a way of NaN."""
+    sure = points[:, 2] > _SEEN
+    places = points[:, :2]
+    if sure[NECK] and sure[NOSE]:
+        return places[NOSE], places[NECK] - places[NOSE]
+    if sure[NECK] and sure[list(HIPS)].all():
+        down = (places[list(HIPS)].mean(0) - places[NECK]) / _TORSO
+        return places[NECK] - down, down
+    return np.full(2, np.nan), np.full(2, np.nan)
+
+
+def cut_out(picture: np.ndarray, points: np.ndarray, cut: Cut) -> np.ndarray:
+    """The square ``cut`` with its margin, of a picture (H, W, 3) uint8 with ``points`` (14, 3) in pixels: (115, 115, 3) uint8. Beyond the
+    border the picture's edge goes on; where :func:`head` finds none it is the whole picture."""
+    from PIL import Image
+
+    nose, down = head(points)
+    if np.isnan(nose).any():
+        nose, down = np.array(picture.shape[1::-1]) / 2, np.array([0.0, max(picture.shape) / cut.side])
+    length = max(float(np.linalg.norm(down)), _LEAST)
+    half = cut.side * length * CUT_MARGIN / 2
+    x, y = nose + cut.below * down
+    pad = int(max(0, half - x, half - y, x + half - picture.shape[1], y + half - picture.shape[0])) + 1
+    wide = Image.fromarray(np.pad(picture, ((pad, pad), (pad, pad), (0, 0)), mode="edge"))
+    side = round(CUT_SIZE * CUT_MARGIN)
+    box = (x + pad - half, y + pad - half, x + pad + half, y + pad + half)
+    return np.asarray(wide.resize((side, side), Image.Resampling.BILINEAR, box))
+
+
 @torch.no_grad()
-def answers(judge: Judge, pictures: np.ndarray, batch: int = 32) -> Answers:
+def answers(judges: Judges, pictures: np.ndarray, batch: int = 32) -> Answers:
     """Read pictures (N, H, W, 3) uint8."""
     parts: dict[str, list[np.ndarray]] = {}
+    judge = judges.whole.eval()
     device = next(judge.parameters()).device
+    edge = round(CUT_SIZE * (CUT_MARGIN - 1) / 2)
     for start in range(0, len(pictures), batch):
-        x = torch.from_numpy(pictures[start : start + batch]).to(device).movedim(-1, 1).float() / 255
-        out = judge.eval()(F.interpolate(x, (SIZE, SIZE), mode="area"))
+        some = pictures[start : start + batch]
+        x = torch.from_numpy(some).to(device).movedim(-1, 1).float() / 255
+        out = judge(F.interpolate(x, (SIZE, SIZE), mode="area"))
         heat = out["joints"].float()
-        flat = heat.flatten(2)
-        peak = flat.argmax(2)
+        peak = heat.flatten(2).argmax(2)
         y, x0 = peak // MAP, peak % MAP
+        joints = (torch.stack([_refined(heat, x0, y, 1), _refined(heat, x0, y, 0)], 2) / MAP).cpu().numpy()
+        sure = torch.sigmoid(heat.flatten(2).amax(2)).cpu().numpy()
         found = {
-            "hair": torch.sigmoid(out["hair"].float()),
-            "joints": torch.stack([_refined(heat, x0, y, 1), _refined(heat, x0, y, 0)], 2) / MAP,
-            "seen": torch.sigmoid(flat.amax(2)),
-            "features": out["features"].float(),
-            **{name: out[name].argmax(1) for name in CLASSES},
+            "hair": torch.sigmoid(out["hair"].float()).cpu().numpy(),
+            "joints": joints,
+            "features": out["features"].float().cpu().numpy(),
         }
+        points = np.concatenate([joints * (some.shape[2], some.shape[1]), sure[:, :, None]], 2)
+        for name, cut in CUTS.items():
+            cuts = [cut_out(picture, known, cut) for picture, known in zip(some, points, strict=True)]
+            seen = torch.from_numpy(np.stack(cuts)[:, edge:-edge, edge:-edge]).to(device).movedim(-1, 1).float() / 255
+            for told, logits in judges.close[name].eval()(seen).items():
+                found[told] = logits.argmax(1).cpu().numpy()
         for key, value in found.items():
-            parts.setdefault(key, []).append(value.cpu().numpy())
+            parts.setdefault(key, []).append(value)
     whole = {key: np.concatenate(values) for key, values in parts.items()}
-    return Answers(
-        {name: whole[name] for name in CLASSES}, whole["hair"], whole["joints"], whole["seen"], whole["features"]
-    )
+    return Answers({name: whole[name] for name in CLASSES}, whole["hair"], whole["joints"], whole["features"])
 
 
 def _refined(heat: Tensor, x: Tensor, y: Tensor, axis: int) -> Tensor:
@@ -203,6 +285,80 @@ def train_judge(settings: Settings, store: Store, batch: int = 32, rate: float =
     return judge.eval()
 
 
+def train_close_up(settings: Settings, store: Store, name: str, batch: int = 64, rate: float = 1.5e-3) -> CloseUp:
+    """Train the network of ``CUTS[name]`` on all but the last 960 pictures of ``store``, cut at the true joints."""
+    torch.manual_seed(settings.seed)
+    cut = CUTS[name]
+    network = CloseUp(cut.reads).to(settings.device, memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-2)
+    run = Run(
+        settings,
+        {"network": f"judge {name}", "batch": batch, "rate": rate},
+        {"network": network, "optimizer": optimizer},
+    )
+    if run.step >= settings.steps:
+        return network.eval()
+    told, cuts = [], []
+    for i in range(max(1, len(store) - HELD_OUT)):
+        can = {key: value for key, value in asked(store.items[i].labels).items() if key in cut.reads}
+        if can:
+            told.append(can)
+            cuts.append(cut_out(store.picture(i), store.items[i].keypoints[:JOINTS], cut))  # type: ignore[index]
+    known = torch.from_numpy(np.stack(cuts)).movedim(-1, 1)
+    order = Order(len(told), settings.seed)
+
+    def one(step: int) -> Mapping[str, float]:
+        network.train()
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(rate, step, settings.steps, warmup=100, tail=0.6)
+        numbers = order.take(step * batch, batch)
+        x = _moved(known[numbers].to(settings.device).float() / 255, generator(settings.seed, step))
+        with autocast(settings):
+            out = {key: value.float() for key, value in network(x).items()}
+        losses = {}
+        for key in cut.reads:
+            wanted = torch.tensor([told[i].get(key, -100) for i in numbers], device=x.device)
+            losses[key] = F.cross_entropy(out[key], wanted, ignore_index=-100, label_smoothing=0.05)
+        loss = sum(losses.values())
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[union-attr]
+        optimizer.step()
+        return {key: float(value.detach()) for key, value in losses.items()}
+
+    run.go(one)
+    return network.eval()
+
+
+def _moved(x: Tensor, random_numbers: torch.Generator) -> Tensor:
+    """Cuts with margin (B, 3, 115, 115) → (B, 3, 96, 96): shifted and scaled as a wrong joint would, brighter or darker, some with noise,
+    some blurred, for a judge of samples must not live on a render's exact pixels."""
+    n = len(x)
+
+    def some(low: float, high: float, *shape: int) -> Tensor:
+        return (torch.rand((n, *shape), generator=random_numbers) * (high - low) + low).to(x)
+
+    theta = torch.zeros((n, 2, 3), device=x.device)
+    theta[:, 0, 0] = theta[:, 1, 1] = some(0.88, 1.12) / CUT_MARGIN
+    theta[:, :, 2] = some(-0.1, 0.1, 2)
+    place = F.affine_grid(theta, [n, 3, CUT_SIZE, CUT_SIZE], align_corners=False)
+    out = F.grid_sample(x, place, padding_mode="border", align_corners=False)
+    soft = F.avg_pool2d(F.pad(out, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    out = torch.lerp(out, soft, (some(-1, 1, 1, 1, 1)).clamp(min=0))
+    noise = torch.randn(out.shape, generator=random_numbers).to(x) * some(-0.035, 0.035, 1, 1, 1).clamp(min=0)
+    out = ((out + noise) * some(0.94, 1.06, 1, 1, 1)).clamp(0, 1)
+    return out.contiguous(memory_format=torch.channels_last)
+
+
+def train_judges(settings: Settings, store: Store, steps: Mapping[str, int]) -> Judges:
+    """Train all of them below ``settings.folder``; ``steps`` of ``whole`` and of each cut."""
+    whole = train_judge(replace(settings, steps=steps["whole"]), store)
+    close = {
+        name: train_close_up(replace(settings, folder=settings.folder / name, steps=steps[name]), store, name)
+        for name in CUTS
+    }
+    return Judges(whole, close)
+
+
 def jittered(picture: np.ndarray, r: random.Random) -> np.ndarray:
     """A little blur or noise now and then: a judge of samples must not live on a render's exact pixels."""
     out = picture.astype(np.float32)
@@ -213,10 +369,10 @@ def jittered(picture: np.ndarray, r: random.Random) -> np.ndarray:
     return (out * r.uniform(0.95, 1.05)).clip(0, 255).astype(np.uint8)
 
 
-def accuracy(judge: Judge, store: Store, count: int = HELD_OUT) -> dict[str, float]:
+def accuracy(judges: Judges, store: Store, count: int = HELD_OUT) -> dict[str, float]:
     """Share of right answers on the last ``count`` pictures, by attribute, and the mean joint error as a share of the picture."""
     numbers = range(len(store) - count, len(store))
-    said = answers(judge, np.stack([store.picture(i, SIZE) for i in numbers]))
+    said = answers(judges, np.stack([store.picture(i, SIZE) for i in numbers]))
     right: dict[str, list[bool]] = {name: [] for name in CLASSES}
     errors = []
     for k, i in enumerate(numbers):

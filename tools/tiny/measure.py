@@ -1,6 +1,6 @@
 """What the embedded model really does: ``python -m tools.tiny.measure [ROOT] [--count N]`` prints JSON and stores it as ``docs/tiny.json``.
 
-Judged on captions that were held out of training, with fixed seeds, by the network of :mod:`.judge`. Run it in the train environment after
+Judged on captions that were held out of training, with fixed seeds, by the networks of :mod:`.judge`. Run it in the train environment after
 ``tools.tiny.release``; the judge is trained first when ROOT/judge is not finished.
 """
 
@@ -22,17 +22,17 @@ from chibi_avatar.setup.progress import say
 from chibi_avatar.tiny import released
 from chibi_avatar.tiny.data.captions import NEGATIVE, Tokenizer, said, window
 from chibi_avatar.tiny.data.store import Store
-from chibi_avatar.tiny.networks.preview import NOISE, pooled
+from chibi_avatar.tiny.networks.preview import NOISE, enlarged, pooled
 from chibi_avatar.tiny.training.autoencoder import held_out_psnr
 from chibi_avatar.tiny.training.controlnet import skeleton
 from chibi_avatar.tiny.training.diffusion import decode
 from chibi_avatar.tiny.training.loop import Settings
 from chibi_avatar.tiny.training.sampling import sample
 
-from .judge import CLASSES, JOINTS, Judge, accuracy, answers, asked, train_judge
+from .judge import CLASSES, CUTS, JOINTS, accuracy, answers, asked, train_judges
 
 HAIR = 2  # the part map's number of hair: 1 + its place in the avatar's parts
-JUDGE_STEPS = 6000
+JUDGE_STEPS, CUT_STEPS = 6000, 4000
 
 
 class Shipped:
@@ -75,7 +75,8 @@ class Shipped:
         context = self.context(ids)
         noise = torch.randn((len(ids), NOISE), generator=torch.Generator().manual_seed(seed))
         latents = self.preview(noise, context, pooled(context, torch.from_numpy(ids)))
-        return (decode(self.autoencoder, latents) * 255 + 0.5).astype(np.uint8)
+        small = torch.from_numpy(decode(self.autoencoder, latents)).movedim(-1, 1)
+        return (enlarged(small).clamp(0, 1).movedim(1, -1).numpy() * 255 + 0.5).astype(np.uint8)
 
 
 def region_mean(picture: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
@@ -127,11 +128,11 @@ def heights(parts: np.ndarray) -> float:
     return (rows[-1] - rows[0] + 1) / 64 if len(rows) else 1.0
 
 
-def measure(root: Path, count: int, judge_steps: int) -> dict[str, Any]:
+def measure(root: Path, count: int, judge_steps: int, cut_steps: int) -> dict[str, Any]:
     """Every figure of the model card."""
     store = Store(root / "data")
     settings = Settings(root / "judge", judge_steps, resume=True, say=say)
-    judge: Judge = train_judge(settings, store)
+    judge = train_judges(settings, store, {"whole": judge_steps, **dict.fromkeys(CUTS, cut_steps)})
     made = Shipped()
     tokenizer = Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer")
     negative = window(tokenizer, (NEGATIVE,))
@@ -186,8 +187,11 @@ def main() -> int:
     parser.add_argument(
         "--judge-steps", type=int, default=JUDGE_STEPS, help=f"training of the judge (default: {JUDGE_STEPS})"
     )
+    parser.add_argument(
+        "--cut-steps", type=int, default=CUT_STEPS, help=f"training of each of its close-ups (default: {CUT_STEPS})"
+    )
     arguments = parser.parse_args()
-    figures = measure(arguments.root, arguments.count, arguments.judge_steps)
+    figures = measure(arguments.root, arguments.count, arguments.judge_steps, arguments.cut_steps)
     text = json.dumps(figures, indent=2) + "\n"
     (Path(__file__).parents[2] / "docs" / "tiny.json").write_text(text, encoding="utf-8")
     sys.stdout.write(text)

@@ -8,7 +8,7 @@ from .avatars import EMPTY_FORM, present
 from .canvas import Flow, Handle, Out
 from .flows import GIRL, describe, flow, sample, train_lora
 
-_sample = partial(sample, steps=20, cfg=3.0, title="Sampler · 采样", seed=20261126, method=("ddim", "ddim_uniform"))
+_sample = partial(sample, steps=20, cfg=5.0, title="Sampler · 采样", seed=20261126, method=("ddim", "ddim_uniform"))
 
 
 def _controlled(f: Flow, encoded: Handle, control: Out, image: Out, title: str) -> Handle:

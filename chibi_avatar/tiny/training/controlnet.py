@@ -13,7 +13,7 @@ from ...pose.draw import Style, draw
 from ...pose.keypoints import Frame, Person
 from ..networks.autoencoder import Autoencoder
 from ..networks.unet import controlnet
-from .diffusion import Corpus, Diffusion, decode, size_at
+from .diffusion import ATTENTION, Corpus, Diffusion, decode, size_at
 from .loop import Ema, Run, Settings, TrainingError, autocast, digest, generator, learning_rate
 from .plots import grid
 from .sampling import sample
@@ -27,6 +27,7 @@ class Options:
     batch: int = 32
     rate: float = 3e-4
     small_share: float = 0.5
+    noises: int = 2
 
 
 def skeleton(keypoints: np.ndarray, size: int, out: int) -> np.ndarray:
@@ -47,9 +48,16 @@ def train_controlnet(
     network = controlnet(base).to(settings.device, memory_format=torch.channels_last).requires_grad_(True).train()
     optimizer = torch.optim.AdamW(network.parameters(), options.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     ema = Ema(network)
-    config = {"network": "controlnet", "seed": settings.seed, "model": digest(base, text), **vars(options)}
+    config = {
+        "network": "controlnet",
+        "seed": settings.seed,
+        "model": digest(base, text),
+        "attention": ATTENTION,
+        **vars(options),
+    }
     run = Run(settings, config, {"network": network, "optimizer": optimizer, "ema": ema})
     orders = {size: corpus.order(size, settings.seed + 1) for size in corpus.counts}
+    pictures = max(1, options.batch // options.noises)
     bar = alphas_bar().to(settings.device)
 
     def hints(numbers: np.ndarray, size: int) -> Tensor:
@@ -60,8 +68,11 @@ def train_controlnet(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, settings.steps, warmup=100)
         size = size_at(step, options.small_share, settings.steps)
-        numbers = orders[size].take(step * options.batch, options.batch)
-        x = corpus.batch(size, numbers).to(settings.device, memory_format=torch.channels_last)
+        numbers = orders[size].take(step * pictures, pictures)
+        x = corpus.batch(size, numbers).repeat(options.noises, 1, 1, 1)
+        x = x.to(settings.device, memory_format=torch.channels_last)
+        shown = hints(numbers, size).repeat(options.noises, 1, 1, 1).to(x)
+        attention = corpus.attention(size, numbers).repeat(options.noises, 1, 1, 1).to(settings.device)
         random_numbers = generator(settings.seed + 1, step)
         noise = torch.randn(x.shape, generator=random_numbers).to(x)
         # where things stand is decided early, at high noise: those steps are drawn more often
@@ -69,12 +80,13 @@ def train_controlnet(
         rows = text.rows_of(corpus.captions(numbers, f"control {settings.seed} {step}").to(x.device))
         noisy = add_noise(x, noise, bar[t])
         with autocast(settings):
-            context = text(rows)
-            down, middle = network(noisy, t, context, controlnet_cond=hints(numbers, size).to(x), return_dict=False)
+            context = text(rows).repeat(options.noises, 1, 1)
+            down, middle = network(noisy, t, context, controlnet_cond=shown, return_dict=False)
             predicted = base(
                 noisy, t, context, down_block_additional_residuals=down, mid_block_additional_residual=middle
             ).sample
-        loss = (loss_weight(bar[t]) * (predicted.float() - noise).square().flatten(1).mean(1)).mean()
+        error = (attention * (predicted.float() - noise).square()).mean((1, 2, 3))
+        loss = (loss_weight(bar[t]) * error).mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -18,6 +18,7 @@ from .diffusion import Corpus, Diffusion, decode
 from .loop import Ema, Run, Settings, autocast, digest, generator, learning_rate
 from .plots import grid
 
+SIZE = 128  # the preview's own
 R1_EVERY, R1_WEIGHT = 8, 0.2
 
 
@@ -49,7 +50,7 @@ def train_gan(
     ema = Ema(maker, 0.998)
     config = {"network": "gan", "seed": settings.seed, "text": digest(text), **vars(options)}
     run = Run(settings, config, {"maker": maker, "judge": judge, "making": making, "judging": judging, "ema": ema})
-    order = corpus.order(256, settings.seed + 2)
+    order = corpus.order(SIZE, settings.seed + 2)
 
     def words(ids: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad(), autocast(settings):
@@ -83,7 +84,7 @@ def train_gan(
             for group in optimizer.param_groups:
                 group["lr"] = share * learning_rate(options.rate, step, settings.steps, tail=0.1)
         numbers = order.take(step * options.batch, options.batch)
-        real = corpus.batch(256, numbers).to(device, memory_format=torch.channels_last)
+        real = corpus.batch(SIZE, numbers).to(device, memory_format=torch.channels_last)
         context, pool = words(corpus.captions(numbers, f"gan {settings.seed} {step}").to(device))
         z = torch.randn((2, len(real), NOISE), generator=generator(settings.seed + 2, step)).to(device)
         taught = step >= (begin := options.alone * settings.steps)

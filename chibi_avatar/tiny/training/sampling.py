@@ -12,7 +12,7 @@ from .schedule import SCHEDULER
 
 @torch.no_grad()
 def sample(
-    network: nn.Module, context: Tensor, empty: Tensor, size: int, *, steps: int = 20, guidance: float = 3.0, seed: int = 0,
+    network: nn.Module, context: Tensor, empty: Tensor, size: int, *, steps: int = 20, guidance: float = 5.0, seed: int = 0,
     bf16: bool = True, control: nn.Module | None = None, hints: Tensor | None = None, noise: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """DDIM with classifier-free guidance: context (N, 77, 768) and the empty caption's (1, 77, 768) → latents (N, 4, size, size).

@@ -107,7 +107,7 @@ def test_the_preview_reads_text_and_noise():
     assert torch.equal(pool[0], context[0, 4])
     assert torch.equal(pool[1], context[1, 1])
     latent = maker(noise, context, pool)
-    assert latent.shape == (2, 4, 32, 32)
+    assert latent.shape == (2, 4, 16, 16)
     assert judge(latent, pool).shape == (2,)
     assert not torch.allclose(latent[0], maker(noise[:1], context[:1], pool[1:])[0])
 
