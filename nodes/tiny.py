@@ -187,7 +187,9 @@ class ChibiInstantPreview(io.ComfyNode):
                 io.Int.Input("batch_size", default=1, min=1, max=64, tooltip="How many pictures to draw at once."),
             ],
             outputs=[
-                io.Image.Output("image", display_name="image", tooltip="The pictures, 256×256, drawn at half that size."),
+                io.Image.Output(
+                    "image", display_name="image", tooltip="The pictures, 256×256, drawn at half that size."
+                ),
                 io.Latent.Output(
                     "latent",
                     display_name="latent",

@@ -65,7 +65,8 @@ CUTS = {
     "hair": Cut(6.0, 0.5, ("hair_style",)),
     "body": Cut(4.6, 2.0, ("top",)),
 }
-CUT_SIZE, CUT_MARGIN = 96, 1.2  # what a network sees, and how much wider it is kept, so that training can shift and scale it
+CUT_SIZE = 96  # what a network sees
+CUT_MARGIN = 1.2  # how much wider a cut is kept, so that training can shift and scale it
 _LEAST = 8.0  # pixels from nose to neck; nearer than that, a wrong joint would ask for a cut of nothing
 _TORSO = 1.75  # distances from nose to neck between neck and hips, for heads that turn their back
 _SEEN = 0.25  # how sure a joint must be
@@ -372,7 +373,7 @@ def jittered(picture: np.ndarray, r: random.Random) -> np.ndarray:
 def accuracy(judges: Judges, store: Store, count: int = HELD_OUT) -> dict[str, float]:
     """Share of right answers on the last ``count`` pictures, by attribute, and the mean joint error as a share of the picture."""
     numbers = range(len(store) - count, len(store))
-    said = answers(judges, np.stack([store.picture(i, SIZE) for i in numbers]))
+    said = answers(judges, np.stack([store.picture(i) for i in numbers]))
     right: dict[str, list[bool]] = {name: [] for name in CLASSES}
     errors = []
     for k, i in enumerate(numbers):
