@@ -203,7 +203,7 @@ class ChibiInstantPreview(io.ComfyNode):
         import torch
 
         from ..chibi_avatar.tiny.networks.autoencoder import SCALE
-        from ..chibi_avatar.tiny.networks.preview import NOISE, TEXT, enlarged
+        from ..chibi_avatar.tiny.networks.preview import NOISE, TEXT, enlarged, enlarged_pictures
         from ..chibi_avatar.tiny.networks.text import LENGTH
 
         context, extras = positive[0]
@@ -216,7 +216,7 @@ class ChibiInstantPreview(io.ComfyNode):
             noise = torch.randn((batch_size, NOISE), generator=torch.Generator().manual_seed(seed))
             words = context[:1, :LENGTH].float().cpu().expand(batch_size, -1, -1)
             latent = _maker()(noise, words, pool[:1].float().cpu().expand(batch_size, -1)) / SCALE
-            picture = enlarged(vae.decode(latent).movedim(-1, 1)).clamp(0, 1).movedim(1, -1)
+            picture = enlarged_pictures(vae.decode(latent))
         return io.NodeOutput(picture, {"samples": enlarged(latent)})
 
 

@@ -13,6 +13,7 @@ from chibi_testing.blender import losses
 from chibi_avatar.avatar.build import build_avatar
 from chibi_avatar.avatar.export import export_avatar
 from chibi_avatar.avatar.gltf import read_glb
+from chibi_avatar.avatar.model import Avatar
 from chibi_avatar.avatar.vrm_check import check_vrm
 from tools.gallery import random_character
 
@@ -23,6 +24,15 @@ PRESETS = {
 }  # fmt: skip
 
 
+def _write(folder: Path, name: str, avatar: Avatar, **options: Any) -> list[Path]:
+    """The avatar in both versions; the version's first digit ends the file's name."""
+    paths = []
+    for version, data in export_avatar(avatar, version="both", **options).vrms.items():
+        paths.append(folder / f"{name}_{version[0]}.vrm")
+        paths[-1].write_bytes(data)
+    return paths
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Both files of every random Character, sorted by seed."""
@@ -30,23 +40,15 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     paths = []
     for seed in range(COUNT):
         avatar = build_avatar(random_character(seed), "standard" if seed % 5 == 0 else "mobile", 512)
-        for version, data in export_avatar(avatar, version="both").vrms.items():
-            paths.append(folder / f"{seed:02}_{version[0]}.vrm")
-            paths[-1].write_bytes(data)
+        paths += _write(folder, f"{seed:02}", avatar)
     return paths
 
 
 @pytest.fixture(scope="module")
 def flip_books(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A Character whose face is a flip-book, in both versions."""
-    folder = tmp_path_factory.mktemp("flip_books")
-    paths = []
-    for version, data in export_avatar(
-        build_avatar(random_character(3), "mobile", 512), version="both", face="flip_book"
-    ).vrms.items():
-        paths.append(folder / f"flip_{version[0]}.vrm")
-        paths[-1].write_bytes(data)
-    return paths
+    avatar = build_avatar(random_character(3), "mobile", 512)
+    return _write(tmp_path_factory.mktemp("flip_books"), "flip", avatar, face="flip_book")
 
 
 @pytest.fixture(scope="module")

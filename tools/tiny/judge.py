@@ -7,7 +7,6 @@ them ships.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -84,7 +83,7 @@ def _block(a: int, b: int, stride: int) -> nn.Module:
 
 
 class Judge(nn.Module):
-    """Pictures (B, 3, 128, 128) in 0..1 → logits per class, hair (B, 32, 32), joints (B, 14, 32, 32), features (B, 256)."""
+    """Pictures (B, 3, 128, 128) in 0..1 → logits per class (they shape the features; close-ups answer), hair (B, 32, 32), joints (B, 14, 32, 32), features (B, 256)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -255,13 +254,12 @@ def train_judge(settings: Settings, store: Store, batch: int = 32, rate: float =
         judge.train()
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(rate, step, settings.steps)
-        r = random.Random(f"judge {settings.seed} {step}")
         numbers = order.take(step * batch, batch)
-        pictures = np.stack([jittered(store.picture(int(i), SIZE), r) for i in numbers])
-        x = torch.from_numpy(pictures).movedim(-1, 1).to(settings.device).float() / 255
+        pictures = torch.from_numpy(np.stack([store.picture(int(i), SIZE) for i in numbers])).movedim(-1, 1)
+        x = _worn(pictures.to(settings.device).float() / 255, generator(settings.seed, step))
         items = [store.items[i] for i in numbers]
         with autocast(settings):
-            out = {key: value.float() for key, value in judge(x.contiguous(memory_format=torch.channels_last)).items()}
+            out = {key: value.float() for key, value in judge(x).items()}
         loss = torch.zeros(())
         told = [asked(item.labels) for item in items]
         for name in CLASSES:
@@ -331,23 +329,28 @@ def train_close_up(settings: Settings, store: Store, name: str, batch: int = 64,
 
 
 def _moved(x: Tensor, random_numbers: torch.Generator) -> Tensor:
-    """Cuts with margin (B, 3, 115, 115) → (B, 3, 96, 96): shifted and scaled as a wrong joint would, brighter or darker, some with noise,
-    some blurred, for a judge of samples must not live on a render's exact pixels."""
-    n = len(x)
+    """Cuts with margin (B, 3, 115, 115) → (B, 3, 96, 96): shifted and scaled as a wrong joint would, and worn."""
+    theta = torch.zeros((len(x), 2, 3), device=x.device)
+    theta[:, 0, 0] = theta[:, 1, 1] = _between(0.88, 1.12, x, random_numbers) / CUT_MARGIN
+    theta[:, :, 2] = _between(-0.1, 0.1, x, random_numbers, 2)
+    place = F.affine_grid(theta, [len(x), 3, CUT_SIZE, CUT_SIZE], align_corners=False)
+    return _worn(F.grid_sample(x, place, padding_mode="border", align_corners=False), random_numbers)
 
-    def some(low: float, high: float, *shape: int) -> Tensor:
-        return (torch.rand((n, *shape), generator=random_numbers) * (high - low) + low).to(x)
 
-    theta = torch.zeros((n, 2, 3), device=x.device)
-    theta[:, 0, 0] = theta[:, 1, 1] = some(0.88, 1.12) / CUT_MARGIN
-    theta[:, :, 2] = some(-0.1, 0.1, 2)
-    place = F.affine_grid(theta, [n, 3, CUT_SIZE, CUT_SIZE], align_corners=False)
-    out = F.grid_sample(x, place, padding_mode="border", align_corners=False)
-    soft = F.avg_pool2d(F.pad(out, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    out = torch.lerp(out, soft, (some(-1, 1, 1, 1, 1)).clamp(min=0))
-    noise = torch.randn(out.shape, generator=random_numbers).to(x) * some(-0.035, 0.035, 1, 1, 1).clamp(min=0)
-    out = ((out + noise) * some(0.94, 1.06, 1, 1, 1)).clamp(0, 1)
-    return out.contiguous(memory_format=torch.channels_last)
+def _worn(x: Tensor, random_numbers: torch.Generator) -> Tensor:
+    """Pictures (B, 3, H, W) in 0..1, brighter or darker, some with noise, some blurred: a judge of samples must not live on a render's exact
+    pixels."""
+    soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    x = torch.lerp(x, soft, _between(-1, 1, x, random_numbers, 1, 1, 1).clamp(min=0))
+    strength = _between(-0.035, 0.035, x, random_numbers, 1, 1, 1).clamp(min=0)
+    x = x + torch.randn(x.shape, generator=random_numbers).to(x) * strength
+    x = (x * _between(0.94, 1.06, x, random_numbers, 1, 1, 1)).clamp(0, 1)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _between(low: float, high: float, x: Tensor, random_numbers: torch.Generator, *shape: int) -> Tensor:
+    """Random numbers (B, *shape) for the batch ``x``."""
+    return (torch.rand((len(x), *shape), generator=random_numbers) * (high - low) + low).to(x)
 
 
 def train_judges(settings: Settings, store: Store, steps: Mapping[str, int]) -> Judges:
@@ -358,16 +361,6 @@ def train_judges(settings: Settings, store: Store, steps: Mapping[str, int]) -> 
         for name in CUTS
     }
     return Judges(whole, close)
-
-
-def jittered(picture: np.ndarray, r: random.Random) -> np.ndarray:
-    """A little blur or noise now and then: a judge of samples must not live on a render's exact pixels."""
-    out = picture.astype(np.float32)
-    if r.random() < 0.3:
-        out = (out + np.roll(out, 1, 0) + np.roll(out, 1, 1) + np.roll(out, (1, 1), (0, 1))) / 4
-    if r.random() < 0.5:
-        out = out + np.random.default_rng(r.randrange(2**31)).normal(0, r.uniform(0, 9), out.shape)
-    return (out * r.uniform(0.95, 1.05)).clip(0, 255).astype(np.uint8)
 
 
 def accuracy(judges: Judges, store: Store, count: int = HELD_OUT) -> dict[str, float]:

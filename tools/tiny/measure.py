@@ -22,7 +22,7 @@ from chibi_avatar.setup.progress import say
 from chibi_avatar.tiny import released
 from chibi_avatar.tiny.data.captions import NEGATIVE, Tokenizer, said, window
 from chibi_avatar.tiny.data.store import Store
-from chibi_avatar.tiny.networks.preview import NOISE, enlarged, pooled
+from chibi_avatar.tiny.networks.preview import NOISE, enlarged_pictures, pooled
 from chibi_avatar.tiny.training.autoencoder import held_out_psnr
 from chibi_avatar.tiny.training.controlnet import skeleton
 from chibi_avatar.tiny.training.diffusion import decode
@@ -75,8 +75,8 @@ class Shipped:
         context = self.context(ids)
         noise = torch.randn((len(ids), NOISE), generator=torch.Generator().manual_seed(seed))
         latents = self.preview(noise, context, pooled(context, torch.from_numpy(ids)))
-        small = torch.from_numpy(decode(self.autoencoder, latents)).movedim(-1, 1)
-        return (enlarged(small).clamp(0, 1).movedim(1, -1).numpy() * 255 + 0.5).astype(np.uint8)
+        pictures = enlarged_pictures(torch.from_numpy(decode(self.autoencoder, latents)))
+        return (pictures.numpy() * 255 + 0.5).astype(np.uint8)
 
 
 def region_mean(picture: np.ndarray, mask: np.ndarray) -> np.ndarray | None:

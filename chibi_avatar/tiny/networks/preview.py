@@ -15,13 +15,19 @@ from .text import END
 
 NOISE = 64
 WIDTHS = (160, 128, 96)  # channels at 4², 8², 16²
+SIZE = 8 * 4 * 2 ** (len(WIDTHS) - 1)  # pixels a side
 CONDITION = 160
 TEXT = 768
 
 
 def enlarged(x: Tensor) -> Tensor:
-    """Latents (B, 4, h, w) or pictures (B, 3, h, w) twice as large."""
+    """Latents (B, 4, h, w) twice as large."""
     return F.interpolate(x, scale_factor=2, mode="bicubic")
+
+
+def enlarged_pictures(pictures: Tensor) -> Tensor:
+    """Pictures (B, h, w, 3) in 0..1 twice as large."""
+    return enlarged(pictures.movedim(-1, 1)).clamp(0, 1).movedim(1, -1)
 
 
 def pooled(context: Tensor, ids: Tensor) -> Tensor:

@@ -57,7 +57,6 @@ def train_controlnet(
     }
     run = Run(settings, config, {"network": network, "optimizer": optimizer, "ema": ema})
     orders = {size: corpus.order(size, settings.seed + 1) for size in corpus.counts}
-    pictures = max(1, options.batch // options.noises)
     bar = alphas_bar().to(settings.device)
 
     def hints(numbers: np.ndarray, size: int) -> Tensor:
@@ -68,11 +67,8 @@ def train_controlnet(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, settings.steps, warmup=100)
         size = size_at(step, options.small_share, settings.steps)
-        numbers = orders[size].take(step * pictures, pictures)
-        x = corpus.batch(size, numbers).repeat(options.noises, 1, 1, 1)
-        x = x.to(settings.device, memory_format=torch.channels_last)
+        numbers, x, attention = corpus.take(orders[size], size, step, options.batch, options.noises, settings.device)
         shown = hints(numbers, size).repeat(options.noises, 1, 1, 1).to(x)
-        attention = corpus.attention(size, numbers).repeat(options.noises, 1, 1, 1).to(settings.device)
         random_numbers = generator(settings.seed + 1, step)
         noise = torch.randn(x.shape, generator=random_numbers).to(x)
         # where things stand is decided early, at high noise: those steps are drawn more often

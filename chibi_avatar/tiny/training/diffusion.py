@@ -105,6 +105,16 @@ class Corpus:
         out = F.adaptive_avg_pool2d(value[torch.from_numpy(parts).long()][:, None], side)
         return out / out.mean((2, 3), keepdim=True)
 
+    def take(
+        self, order: Order, size: int, step: int, batch: int, noises: int, device: str
+    ) -> tuple[np.ndarray, Tensor, Tensor]:
+        """What step ``step`` sees at ``size``: the numbers of batch / ``noises`` pictures; and their latents and :meth:`attention`, each
+        picture ``noises`` times, on ``device``."""
+        pictures = max(1, batch // noises)
+        numbers = order.take(step * pictures, pictures)
+        x, attention = (part(size, numbers).repeat(noises, 1, 1, 1) for part in (self.batch, self.attention))
+        return numbers, x.to(device, memory_format=torch.channels_last), attention.to(device)
+
     def captions(self, numbers: np.ndarray, key: str) -> Tensor:
         """Token ids (B, 77) of a varied caption for each picture."""
         return torch.from_numpy(
@@ -149,17 +159,13 @@ def train_diffusion(
     }
     run = Run(settings, config, {"network": network, "text": text, "optimizer": optimizer, "ema": ema})
     orders = {size: corpus.order(size, settings.seed) for size in corpus.counts}
-    pictures = max(1, options.batch // options.noises)
     bar, bound = alphas_bar().to(settings.device), bound_weights().to(settings.device)
 
     def one(step: int) -> Mapping[str, float]:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, settings.steps)
         size = size_at(step, options.small_share, settings.steps)
-        numbers = orders[size].take(step * pictures, pictures)
-        x = corpus.batch(size, numbers).repeat(options.noises, 1, 1, 1)
-        attention = corpus.attention(size, numbers).repeat(options.noises, 1, 1, 1).to(settings.device)
-        x = x.to(settings.device, memory_format=torch.channels_last)
+        numbers, x, attention = corpus.take(orders[size], size, step, options.batch, options.noises, settings.device)
         random_numbers = generator(settings.seed, step)
         noise = torch.randn(x.shape, generator=random_numbers).to(x)
         t = torch.randint(0, STEPS, (len(x),), generator=random_numbers).to(x.device)

@@ -13,12 +13,11 @@ from torch import Tensor
 
 from ..networks.adversarial import discriminator_loss, generator_loss, gradient_penalty
 from ..networks.autoencoder import Autoencoder
-from ..networks.preview import NOISE, Discriminator, Generator, pooled
+from ..networks.preview import NOISE, SIZE, Discriminator, Generator, pooled
 from .diffusion import Corpus, Diffusion, decode
 from .loop import Ema, Run, Settings, autocast, digest, generator, learning_rate
 from .plots import grid
 
-SIZE = 128  # the preview's own
 R1_EVERY, R1_WEIGHT = 8, 0.2
 
 
