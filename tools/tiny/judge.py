@@ -83,7 +83,8 @@ def _block(a: int, b: int, stride: int) -> nn.Module:
 
 
 class Judge(nn.Module):
-    """Pictures (B, 3, 128, 128) in 0..1 → logits per class (they shape the features; close-ups answer), hair (B, 32, 32), joints (B, 14, 32, 32), features (B, 256)."""
+    """Pictures (B, 3, 128, 128) in 0..1 → hair (B, 32, 32), joints (B, 14, 32, 32), features (B, 256), and logits per class, which
+    only shape the features: close-ups answer."""
 
     def __init__(self) -> None:
         super().__init__()
