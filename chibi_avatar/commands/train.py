@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shipped",
         action="store_true",
-        help="diffusion: begin with the weights that come with the pack, not with nothing",
+        help="diffusion, autoencoder: begin with the weights that come with the pack, not with nothing; of the autoencoder only the decoder goes on, so that latents keep their meaning",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run that is there")
     parser.add_argument(
@@ -69,8 +69,8 @@ def check(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--rate {arguments.rate} must be between 0 and 1.")
     if arguments.data is not None and not arguments.data.is_dir() and arguments.what != "data":
         raise UsageError(f"there is no folder {arguments.data}.")
-    if arguments.shipped and arguments.what != "diffusion":
-        raise UsageError(f"--shipped is for diffusion; {arguments.what} has no use for it.")
+    if arguments.shipped and arguments.what not in ("autoencoder", "diffusion"):
+        raise UsageError(f"--shipped is for autoencoder and diffusion; {arguments.what} has no use for it.")
     if arguments.loss and arguments.what not in ("autoencoder", "gan"):
         raise UsageError(f"--loss is for autoencoder and gan; {arguments.what} has one loss only.")
 
@@ -117,6 +117,7 @@ def _draw(arguments: argparse.Namespace, data: Path, say: Any) -> int:
 def _train(arguments: argparse.Namespace, root: Path, data: Path, say: Any) -> None:
     import torch
 
+    from ..tiny import released
     from ..tiny.data.store import Store
     from ..tiny.training.autoencoder import Options, train_autoencoder
     from ..tiny.training.loop import Settings, TrainingError
@@ -145,7 +146,10 @@ def _train(arguments: argparse.Namespace, root: Path, data: Path, say: Any) -> N
     if arguments.loss:
         changes["adversarial"] = arguments.loss
     if what == "autoencoder":
-        train_autoencoder(mine, store, Options(**changes))
+        start = None
+        if arguments.shipped:
+            start, changes["settled"] = released.autoencoder(), 1.0
+        train_autoencoder(mine, store, Options(**changes), start)
         return
     from ..setup import comfyui
     from ..tiny.data.captions import Tokenizer

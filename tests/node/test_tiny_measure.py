@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from chibi_avatar.tiny.networks.autoencoder import Autoencoder
+from chibi_avatar.tiny.training.loop import Settings
 from tools.tiny import judge as judging
 from tools.tiny.measure import frechet, hair_color_right, heights, region_mean
 
@@ -29,7 +33,11 @@ def test_what_a_picture_hides_is_not_asked():
     assert set(judging.asked(labels())) == {"hair_style", "top", "glasses", "expression"}
     assert "top" not in judging.asked(labels(framing="portrait"))
     assert "hair_style" not in judging.asked(labels(hat="cap"))
-    assert set(judging.asked(labels(azimuth=180.0, framing="full_body"))) == {"hair_style", "top"}
+    assert set(judging.asked(labels(azimuth=90.0, framing="full_body"))) == {"hair_style", "top"}
+    assert set(judging.asked(labels(azimuth=180.0, framing="full_body"))) == {"hair_style"}
+    assert "hair_style" not in judging.asked(labels(hair_style="braid"))
+    assert "hair_style" in judging.asked(labels(hair_style="braid", azimuth=30.0))
+    assert "hair_style" not in judging.asked(labels(hair_style="hime", azimuth=180.0, framing="full_body"))
     assert judging.asked(labels(glasses="round"))["glasses"] == 1
 
 
@@ -68,6 +76,40 @@ def test_a_cut_lies_where_nose_and_neck_say():
     assert beyond.shape == out.shape
     assert (beyond[0, 0] == picture[0, 0]).all()
     assert judging.cut_out(picture, points(), cut).shape == out.shape
+
+
+def test_close_ups_also_see_what_the_autoencoder_makes(tmp_path, monkeypatch):
+    """Pictures are redrawn once for one autoencoder, and a close-up trains on them beside the renders."""
+    monkeypatch.setattr(judging, "REDRAWN", 3)
+    monkeypatch.setattr(judging, "HELD_OUT", 1)
+    known = points(nose=(100, 80), neck=(100, 110))
+    items = [SimpleNamespace(labels=labels(), keypoints=known.astype(np.float32)) for _ in range(5)]
+    told: list[str] = []
+
+    class Plain:
+        def __init__(self):
+            self.items = items
+
+        def __len__(self):
+            return len(items)
+
+        def stamp(self, numbers):
+            return f"{numbers.start}-{numbers.stop}"
+
+        def picture(self, i):
+            return np.full((256, 256, 3), 40 * i, np.uint8)
+
+    store = Plain()
+    settings = Settings(tmp_path / "face", 2, samples_every=0, bf16=False, say=told.append)
+    autoencoder = Autoencoder()
+    first = judging.redraw(autoencoder, store, tmp_path, settings)
+    assert first.shape == (3, 256, 256, 3)
+    assert abs(first[2].astype(int) - 80).max() < 60
+    assert np.array_equal(judging.redraw(autoencoder, store, tmp_path, settings), first)
+    assert len(told) == 1
+    network = judging.train_close_up(settings, store, first, "face", batch=8)
+    logits = network(torch.rand(2, 3, 96, 96))
+    assert {name: tuple(out.shape) for name, out in logits.items()} == {"expression": (2, 12), "glasses": (2, 2)}
 
 
 def test_a_head_is_found_from_behind():

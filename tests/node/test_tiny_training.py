@@ -17,11 +17,11 @@ from chibi_avatar.tiny.data.captions import Tokenizer
 from chibi_avatar.tiny.data.shards import Item
 from chibi_avatar.tiny.networks.text import TextEncoder
 from chibi_avatar.tiny.networks.unet import unet
-from chibi_avatar.tiny.training import controlnet, diffusion, finished, gan
+from chibi_avatar.tiny.training import attention, controlnet, diffusion, finished, gan
 from chibi_avatar.tiny.training import text as reading
 from chibi_avatar.tiny.training.autoencoder import Options, held_out_psnr, train_autoencoder
-from chibi_avatar.tiny.training.latents import encode_all
-from chibi_avatar.tiny.training.loop import Settings, TrainingError, digest
+from chibi_avatar.tiny.training.latents import autoencoder_digest, encode_all
+from chibi_avatar.tiny.training.loop import Settings, TrainingError, digest, generator
 from chibi_avatar.tiny.training.sampling import sample
 
 COLORS = ("red", "green", "blue", "pink", "white", "black", "brown", "orange")
@@ -97,20 +97,60 @@ def test_latents_are_encoded_once(made):
     assert len(list(root.glob("latents-*"))) == 1
 
 
-def test_a_face_counts_more_than_the_ground(made):
-    """Five times as much, on average one; where parts are not known everything counts alike."""
-    _, store, _, corpus, _ = made
-    some = copy.copy(corpus)
-    some.store = Flat()
-    half = np.zeros((64, 64), np.uint8)
-    half[:, 32:] = 1
-    some.store.items = [replace(store.items[0], parts=half)]
-    seen = some.attention(128, np.array([0]))
-    assert seen.shape == (1, 1, 16, 16)
-    assert float(seen.mean()) == pytest.approx(1)
-    assert float(seen[0, 0, 0, -1] / seen[0, 0, 0, 0]) == pytest.approx(diffusion.FACE / diffusion.GROUND)
-    some.store.drawn = False
-    assert (some.attention(256, np.array([0, 0])) == torch.ones(2, 1, 32, 32)).all()
+def half_face() -> Flat:
+    """A store of one picture: ground on the left, face on the right."""
+    store = Flat()
+    parts = np.zeros((64, 64), np.uint8)
+    parts[:, 32:] = 1
+    store.items = [replace(store.items[0], parts=parts)]
+    return store
+
+
+def test_a_face_counts_more_than_the_ground():
+    """Five times as much, in the loss and in where windows lie; where parts are not known everything counts alike."""
+    store = half_face()
+    counts = attention.attention(store, np.array([0]), 16)
+    assert counts.shape == (1, 1, 16, 16)
+    assert float(counts[0, 0, 0, -1] / counts[0, 0, 0, 0]) == pytest.approx(attention.FACE / attention.GROUND)
+    many = attention.corners(counts.repeat(400, 1, 1, 1), 2, torch.Generator().manual_seed(0))
+    assert many.min() == 0
+    assert many.max() == 14
+    assert np.mean(many[:, 1] >= 7) == pytest.approx(5 / 6, abs=0.06)
+    store.drawn = False
+    assert (attention.attention(store, np.array([0, 0]), 32) == torch.ones(2, 1, 32, 32)).all()
+
+
+def test_a_step_sees_a_whole_picture_or_windows(made):
+    """Small pictures first; then one step on whole pictures and four on windows of them, which all see at low noise. The hint of a
+    window is cut where its latents are."""
+    *_, corpus, _ = made
+    options = diffusion.Options(batch=4, noises=2, small_share=0.5)
+    orders = {size: corpus.order(size, 0) for size in corpus.counts}
+
+    def see(step: int) -> diffusion.Seen:
+        return corpus.see(orders, step, 20, options, "cpu", generator(0, step))
+
+    assert [(see(step).size, see(step).x.shape[-1]) for step in (0, 10, 11, 14, 15)] == [
+        (128, 16), (256, 32), (256, 16), (256, 16), (256, 32),
+    ]  # fmt: skip
+    seen = see(11)
+    assert (seen.x.shape[0], len(seen.numbers), seen.most) == (4, 2, diffusion.WINDOW_STEPS)
+    assert float(seen.attention.mean()) == pytest.approx(1)
+    y, x = seen.corners[1]
+    assert torch.equal(seen.x[1], corpus.batch(256, seen.numbers)[1, :, y : y + 16, x : x + 16])
+    place = torch.arange(256.0)
+    pictures = torch.stack([place[:, None].expand(256, 256), place.expand(256, 256)])[None].repeat(2, 1, 1, 1)
+    assert seen.window(pictures)[1, :, 0, 0].tolist() == [8 * y, 8 * x]
+
+
+def test_the_decoder_goes_on_alone(made):
+    """From finished weights, with the encoder and so all latents as they are."""
+    _, store, autoencoder, _, settings = made
+    before, decoder = autoencoder_digest(autoencoder), digest(autoencoder.taesd_decoder)
+    start = copy.deepcopy(autoencoder)
+    after = train_autoencoder(settings("decoder"), store, Options(batch=2, settled=1.0), start)
+    assert autoencoder_digest(after) == before
+    assert digest(after.taesd_decoder) != decoder
 
 
 def test_the_text_encoder_learns_the_labels(made):

@@ -1,14 +1,15 @@
 """Small networks that read renders: hair style, top, glasses, expression, where the hair is, where the joints are.
 
 One looks at the whole picture and finds hair and joints; nose and neck tell where the close-ups are cut, and one network each reads the
-face, the hair and the clothes there. They are trained on what ``train data`` draws and measure what the embedded model draws; nothing of
-them ships.
+face, the hair and the clothes there. They are trained on what ``train data`` draws, close-ups also on what the autoencoder makes of it,
+and measure what the embedded model draws; nothing of them ships.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from chibi_avatar.avatar.build import PARTS
 from chibi_avatar.avatar.wardrobe import HAIR
 from chibi_avatar.tiny.data.scenes import view_word
 from chibi_avatar.tiny.data.store import Store
-from chibi_avatar.tiny.training.loop import Order, Run, Settings, autocast, generator, learning_rate
+from chibi_avatar.tiny.networks.autoencoder import Autoencoder
+from chibi_avatar.tiny.training.autoencoder import reconstruct
+from chibi_avatar.tiny.training.loop import Order, Run, Settings, autocast, digest, generator, learning_rate
 
 SIZE, MAP = 128, 32
 HELD_OUT = 960
@@ -65,10 +68,15 @@ CUTS = {
     "body": Cut(4.6, 2.0, ("top",)),
 }
 CUT_SIZE = 96  # what a network sees
-CUT_MARGIN = 1.2  # how much wider a cut is kept, so that training can shift and scale it
+CUT_EDGE = 12  # the margin on each side of it
+CUT_MARGIN = 1 + 2 * CUT_EDGE / CUT_SIZE  # how much wider a cut is kept, so that training can shift and scale it
 _LEAST = 8.0  # pixels from nose to neck; nearer than that, a wrong joint would ask for a cut of nothing
 _TORSO = 1.75  # distances from nose to neck between neck and hips, for heads that turn their back
 _SEEN = 0.25  # how sure a joint must be
+REDRAWN = 3_000  # pictures that close-ups also see as the autoencoder gives them back, for that is how samples look,
+REDRAWN_SHARE = 0.25  # and how much of a batch these are
+# Hair that one view hides: a braid hangs behind the head, and only beside the face does a hime cut differ from long hair
+_HIDDEN = {"front": ("braid",), "back": ("hime", "long_straight")}
 
 
 def _block(a: int, b: int, stride: int) -> nn.Module:
@@ -139,12 +147,17 @@ class Judges:
 
 def asked(labels: Mapping[str, Any]) -> dict[str, int]:
     """The class of every attribute that this picture can show; an attribute that it hides is left out."""
-    front = view_word(labels["azimuth"]) in ("front", "three_quarter")
+    view = view_word(labels["azimuth"])
+    front = view in ("front", "three_quarter")
     near = labels["framing"] in ("portrait", "upper_body")
     out = {}
-    if labels["hat"] == "none" and (front or labels["framing"] in ("full_body", "guide")):
+    if (
+        labels["hat"] == "none"
+        and (front or labels["framing"] in ("full_body", "guide"))
+        and labels["hair_style"] not in _HIDDEN.get(view, ())
+    ):
         out["hair_style"] = HAIR.index(labels["hair_style"])
-    if labels["framing"] != "portrait" and labels["top"] in TOPS:
+    if labels["framing"] != "portrait" and view != "back" and labels["top"] in TOPS:  # collars and buttons are in front
         out["top"] = TOPS.index(labels["top"])
     if front:
         out["glasses"] = int(labels["glasses"] != "none")
@@ -178,7 +191,7 @@ def head(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def cut_out(picture: np.ndarray, points: np.ndarray, cut: Cut) -> np.ndarray:
-    """The square ``cut`` with its margin, of a picture (H, W, 3) uint8 with ``points`` (14, 3) in pixels: (115, 115, 3) uint8. Beyond the
+    """The square ``cut`` with its margin, of a picture (H, W, 3) uint8 with ``points`` (14, 3) in pixels: (120, 120, 3) uint8. Beyond the
     border the picture's edge goes on; where :func:`head` finds none it is the whole picture."""
     from PIL import Image
 
@@ -190,7 +203,7 @@ def cut_out(picture: np.ndarray, points: np.ndarray, cut: Cut) -> np.ndarray:
     x, y = nose + cut.below * down
     pad = int(max(0, half - x, half - y, x + half - picture.shape[1], y + half - picture.shape[0])) + 1
     wide = Image.fromarray(np.pad(picture, ((pad, pad), (pad, pad), (0, 0)), mode="edge"))
-    side = round(CUT_SIZE * CUT_MARGIN)
+    side = CUT_SIZE + 2 * CUT_EDGE
     box = (x + pad - half, y + pad - half, x + pad + half, y + pad + half)
     return np.asarray(wide.resize((side, side), Image.Resampling.BILINEAR, box))
 
@@ -201,7 +214,6 @@ def answers(judges: Judges, pictures: np.ndarray, batch: int = 32) -> Answers:
     parts: dict[str, list[np.ndarray]] = {}
     judge = judges.whole.eval()
     device = next(judge.parameters()).device
-    edge = round(CUT_SIZE * (CUT_MARGIN - 1) / 2)
     for start in range(0, len(pictures), batch):
         some = pictures[start : start + batch]
         x = torch.from_numpy(some).to(device).movedim(-1, 1).float() / 255
@@ -219,7 +231,13 @@ def answers(judges: Judges, pictures: np.ndarray, batch: int = 32) -> Answers:
         points = np.concatenate([joints * (some.shape[2], some.shape[1]), sure[:, :, None]], 2)
         for name, cut in CUTS.items():
             cuts = [cut_out(picture, known, cut) for picture, known in zip(some, points, strict=True)]
-            seen = torch.from_numpy(np.stack(cuts)[:, edge:-edge, edge:-edge]).to(device).movedim(-1, 1).float() / 255
+            seen = (
+                torch.from_numpy(np.stack(cuts)[:, CUT_EDGE:-CUT_EDGE, CUT_EDGE:-CUT_EDGE])
+                .to(device)
+                .movedim(-1, 1)
+                .float()
+                / 255
+            )
             for told, logits in judges.close[name].eval()(seen).items():
                 found[told] = logits.argmax(1).cpu().numpy()
         for key, value in found.items():
@@ -285,33 +303,42 @@ def train_judge(settings: Settings, store: Store, batch: int = 32, rate: float =
     return judge.eval()
 
 
-def train_close_up(settings: Settings, store: Store, name: str, batch: int = 64, rate: float = 1.5e-3) -> CloseUp:
-    """Train the network of ``CUTS[name]`` on all but the last 960 pictures of ``store``, cut at the true joints."""
+def train_close_up(
+    settings: Settings, store: Store, redrawn: np.ndarray, name: str, batch: int = 64, rate: float = 1.5e-3
+) -> CloseUp:
+    """Train the network of ``CUTS[name]`` on all but the last 960 pictures of ``store``, cut at the true joints, and on ``redrawn``
+    (n, H, W, 3) uint8, the first n of them as the autoencoder gives them back."""
     torch.manual_seed(settings.seed)
     cut = CUTS[name]
     network = CloseUp(cut.reads).to(settings.device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-2)
     run = Run(
         settings,
-        {"network": f"judge {name}", "batch": batch, "rate": rate},
+        {"network": f"judge {name}", "batch": batch, "rate": rate, "redrawn": REDRAWN_SHARE},
         {"network": network, "optimizer": optimizer},
     )
     if run.step >= settings.steps:
         return network.eval()
-    told, cuts = [], []
-    for i in range(max(1, len(store) - HELD_OUT)):
-        can = {key: value for key, value in asked(store.items[i].labels).items() if key in cut.reads}
-        if can:
-            told.append(can)
-            cuts.append(cut_out(store.picture(i), store.items[i].keypoints[:JOINTS], cut))  # type: ignore[index]
+    told: list[dict[str, int]] = []
+    cuts = []
+    for source, count in ((store.picture, max(1, len(store) - HELD_OUT)), (redrawn.__getitem__, len(redrawn))):
+        start = len(told)
+        for i in range(count):
+            can = {key: value for key, value in asked(store.items[i].labels).items() if key in cut.reads}
+            if can:
+                told.append(can)
+                cuts.append(cut_out(source(i), store.items[i].keypoints[:JOINTS], cut))  # type: ignore[index]
     known = torch.from_numpy(np.stack(cuts)).movedim(-1, 1)
-    order = Order(len(told), settings.seed)
+    worn = round(batch * REDRAWN_SHARE) if start < len(told) else 0
+    order, after = Order(start, settings.seed), Order(max(1, len(told) - start), settings.seed)
 
     def one(step: int) -> Mapping[str, float]:
         network.train()
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(rate, step, settings.steps, warmup=100, tail=0.6)
-        numbers = order.take(step * batch, batch)
+        numbers = np.concatenate(
+            [order.take(step * (batch - worn), batch - worn), start + after.take(step * worn, worn)]
+        ).astype(int)
         x = _moved(known[numbers].to(settings.device).float() / 255, generator(settings.seed, step))
         with autocast(settings):
             out = {key: value.float() for key, value in network(x).items()}
@@ -329,8 +356,21 @@ def train_close_up(settings: Settings, store: Store, name: str, batch: int = 64,
     return network.eval()
 
 
+def redraw(autoencoder: Autoencoder, store: Store, folder: Path, settings: Settings) -> np.ndarray:
+    """The first :data:`REDRAWN` pictures of ``store`` as ``autoencoder`` gives them back (n, H, W, 3) uint8; kept in ``folder``."""
+    numbers = range(min(REDRAWN, max(0, len(store) - HELD_OUT)))
+    path = folder / f"redrawn-{digest(autoencoder)}-{store.stamp(numbers)}.npy"
+    if not path.is_file():
+        settings.say(f"{len(numbers)} pictures go through the autoencoder")
+        pictures = (store.picture(i).astype(np.float32)[None] / 255 for i in numbers)
+        made = [(reconstruct(autoencoder, picture, settings)[0] * 255 + 0.5).astype(np.uint8) for picture in pictures]
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(path, np.stack(made), allow_pickle=False)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
 def _moved(x: Tensor, random_numbers: torch.Generator) -> Tensor:
-    """Cuts with margin (B, 3, 115, 115) → (B, 3, 96, 96): shifted and scaled as a wrong joint would, and worn."""
+    """Cuts with margin (B, 3, 120, 120) → (B, 3, 96, 96): shifted and scaled as a wrong joint would, and worn."""
     theta = torch.zeros((len(x), 2, 3), device=x.device)
     theta[:, 0, 0] = theta[:, 1, 1] = _between(0.88, 1.12, x, random_numbers) / CUT_MARGIN
     theta[:, :, 2] = _between(-0.1, 0.1, x, random_numbers, 2)
@@ -354,11 +394,12 @@ def _between(low: float, high: float, x: Tensor, random_numbers: torch.Generator
     return (torch.rand((len(x), *shape), generator=random_numbers) * (high - low) + low).to(x)
 
 
-def train_judges(settings: Settings, store: Store, steps: Mapping[str, int]) -> Judges:
+def train_judges(settings: Settings, store: Store, autoencoder: Autoencoder, steps: Mapping[str, int]) -> Judges:
     """Train all of them below ``settings.folder``; ``steps`` of ``whole`` and of each cut."""
     whole = train_judge(replace(settings, steps=steps["whole"]), store)
+    redrawn = redraw(autoencoder, store, settings.folder, settings)
     close = {
-        name: train_close_up(replace(settings, folder=settings.folder / name, steps=steps[name]), store, name)
+        name: train_close_up(replace(settings, folder=settings.folder / name, steps=steps[name]), store, redrawn, name)
         for name in CUTS
     }
     return Judges(whole, close)

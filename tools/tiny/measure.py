@@ -132,8 +132,8 @@ def measure(root: Path, count: int, judge_steps: int, cut_steps: int) -> dict[st
     """Every figure of the model card."""
     store = Store(root / "data")
     settings = Settings(root / "judge", judge_steps, resume=True, say=say)
-    judge = train_judges(settings, store, {"whole": judge_steps, **dict.fromkeys(CUTS, cut_steps)})
     made = Shipped()
+    judge = train_judges(settings, store, made.autoencoder, {"whole": judge_steps, **dict.fromkeys(CUTS, cut_steps)})
     tokenizer = Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer")
     negative = window(tokenizer, (NEGATIVE,))
     last = list(range(len(store) - min(count, 240), len(store)))

@@ -1,4 +1,5 @@
-"""Train the autoencoder: reconstruction, and from a third of the run on a patch discriminator in alternating steps."""
+"""Train the autoencoder: reconstruction, and from a third of the run on a patch discriminator in alternating steps; in the last part the
+encoder is settled and only the decoder goes on."""
 
 from __future__ import annotations
 
@@ -13,57 +14,69 @@ from torch import Tensor
 from ..data.store import Store
 from ..networks.adversarial import discriminator_loss, generator_loss
 from ..networks.autoencoder import Autoencoder, PatchDiscriminator
+from .attention import ATTENTION, attention, corners, cut
 from .loop import Ema, Order, Run, Settings, autocast, generator, learning_rate, trained_on
 from .plots import grid
 
 LATENT_NOISE = 0.05  # deviation added to latents while training, so that near latents look alike
+CELL = 4  # pixels between places where crops can lie
 HELD_OUT = 64  # the last pictures are never trained on
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is trained. ``crop`` pixels a side; ``adversarial`` is one of ``LOSSES``; ``weight`` its share of the decoder's loss."""
+    """What is trained. ``crop`` pixels a side, a multiple of 8, around places that count; ``adversarial`` is one of ``LOSSES``; ``weight``
+    its share of the decoder's loss; the last ``settled`` share of the steps leave the encoder, and so all latents, as they are.
+    """
 
     batch: int = 8
     crop: int = 64
     rate: float = 1e-3
     adversarial: str = "least_squares"
     weight: float = 0.02
+    settled: float = 0.5
 
 
-def train_autoencoder(settings: Settings, store: Store, options: Options = Options()) -> Autoencoder:  # noqa: B008
-    """Train on the pictures of ``store``; returns the averaged network. Raises :class:`~.loop.TrainingError`."""
+def train_autoencoder(
+    settings: Settings,
+    store: Store,
+    options: Options = Options(),  # noqa: B008
+    start: Autoencoder | None = None,
+) -> Autoencoder:
+    """Train on the pictures of ``store``; returns the averaged network. Raises :class:`~.loop.TrainingError`. A new run begins with
+    nothing, or goes on from ``start``.
+    """
     torch.manual_seed(settings.seed)
-    network = Autoencoder().to(settings.device, memory_format=torch.channels_last)
+    network = (start or Autoencoder()).train().to(settings.device, memory_format=torch.channels_last)
     judge = PatchDiscriminator().to(settings.device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), options.rate, betas=(0.9, 0.99), weight_decay=1e-4)
     judging = torch.optim.AdamW(judge.parameters(), options.rate * 0.4, betas=(0.5, 0.99), weight_decay=1e-4)
     ema = Ema(network, 0.998)
     count = trained_on(len(store), HELD_OUT)
     order = Order(count, settings.seed)
-    config = {"network": "autoencoder", "seed": settings.seed, **vars(options)}
+    config = {"network": "autoencoder", "seed": settings.seed, "attention": ATTENTION, **vars(options)}
     run = Run(
         settings, config, {"network": network, "judge": judge, "optimizer": optimizer, "judging": judging, "ema": ema}
     )
-    begins = settings.steps // 3
+    begins, settles = settings.steps // 3, settings.steps * (1 - options.settled)
 
-    def batch(step: int) -> Tensor:
-        random = np.random.default_rng([settings.seed, 7, step])
-        out = []
-        for index in order.take(step * options.batch, options.batch):
-            picture = store.picture(int(index))
-            y, x = random.integers(0, picture.shape[0] - options.crop + 1, 2)
-            out.append(picture[y : y + options.crop, x : x + options.crop])
-        pixels = torch.from_numpy(np.stack(out)).to(settings.device).movedim(-1, 1)
+    def batch(step: int, random_numbers: torch.Generator) -> Tensor:
+        numbers = order.take(step * options.batch, options.batch)
+        pictures = torch.from_numpy(np.stack([store.picture(int(i)) for i in numbers])).movedim(-1, 1)
+        cells = pictures.shape[-1] // CELL
+        begin = corners(attention(store, numbers, cells), options.crop // CELL, random_numbers)
+        pixels = cut(pictures, begin * CELL, options.crop).to(settings.device)
         return (pixels.float() / 255).contiguous(memory_format=torch.channels_last)
 
     def one(step: int) -> Mapping[str, float]:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, settings.steps)
-        real = batch(step)
+        random_numbers = generator(settings.seed, step)
+        real = batch(step, random_numbers)
         with autocast(settings):
-            latent = network.encode(real)
-            noise = torch.randn(latent.shape, generator=generator(settings.seed, step)).to(latent)
+            with torch.set_grad_enabled(step < settles):
+                latent = network.encode(real)
+            noise = torch.randn(latent.shape, generator=random_numbers).to(latent)
             fake = network.taesd_decoder(latent + LATENT_NOISE * noise)
         fake, latent = fake.float(), latent.float()
         losses = {"reconstruction": reconstruction(fake, real), "latent": 0.02 * spread(latent)}

@@ -13,21 +13,20 @@ from ...pose.draw import Style, draw
 from ...pose.keypoints import Frame, Person
 from ..networks.autoencoder import Autoencoder
 from ..networks.unet import controlnet
-from .diffusion import ATTENTION, Corpus, Diffusion, decode, size_at
+from . import diffusion
+from .attention import ATTENTION
+from .diffusion import Corpus, Diffusion, decode
 from .loop import Ema, Run, Settings, TrainingError, autocast, digest, generator, learning_rate
 from .plots import grid
 from .sampling import sample
-from .schedule import STEPS, add_noise, alphas_bar, loss_weight
+from .schedule import add_noise, alphas_bar, loss_weight
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(diffusion.Options):
     """What is trained; see :class:`~.diffusion.Options`."""
 
-    batch: int = 32
     rate: float = 3e-4
-    small_share: float = 0.5
-    noises: int = 2
 
 
 def skeleton(keypoints: np.ndarray, size: int, out: int) -> np.ndarray:
@@ -66,14 +65,14 @@ def train_controlnet(
     def one(step: int) -> Mapping[str, float]:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, settings.steps, warmup=100)
-        size = size_at(step, options.small_share, settings.steps)
-        numbers, x, attention = corpus.take(orders[size], size, step, options.batch, options.noises, settings.device)
-        shown = hints(numbers, size).repeat(options.noises, 1, 1, 1).to(x)
         random_numbers = generator(settings.seed + 1, step)
+        seen = corpus.see(orders, step, settings.steps, options, settings.device, random_numbers)
+        x = seen.x
+        shown = seen.window(hints(seen.numbers, seen.size)).repeat(options.noises, 1, 1, 1).to(x)
         noise = torch.randn(x.shape, generator=random_numbers).to(x)
         # where things stand is decided early, at high noise: those steps are drawn more often
-        t = ((torch.rand(len(x), generator=random_numbers) ** 0.6) * STEPS).long().to(x.device)
-        rows = text.rows_of(corpus.captions(numbers, f"control {settings.seed} {step}").to(x.device))
+        t = ((torch.rand(len(x), generator=random_numbers) ** 0.6) * seen.most).long().to(x.device)
+        rows = text.rows_of(corpus.captions(seen.numbers, f"control {settings.seed} {step}").to(x.device))
         noisy = add_noise(x, noise, bar[t])
         with autocast(settings):
             context = text(rows).repeat(options.noises, 1, 1)
@@ -81,7 +80,7 @@ def train_controlnet(
             predicted = base(
                 noisy, t, context, down_block_additional_residuals=down, mid_block_additional_residual=middle
             ).sample
-        error = (attention * (predicted.float() - noise).square()).mean((1, 2, 3))
+        error = (seen.attention * (predicted.float() - noise).square()).mean((1, 2, 3))
         loss = (loss_weight(bar[t]) * error).mean()
         optimizer.zero_grad()
         loss.backward()

@@ -1,4 +1,5 @@
-"""Train the latent diffusion model: the UNet learns to read the finished text encoder, on small latents first and full ones after."""
+"""Train the latent diffusion model: the UNet learns to read the finished text encoder, on small pictures first, then on full ones and on
+windows of them."""
 
 from __future__ import annotations
 
@@ -9,36 +10,39 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...avatar.build import PARTS
 from ..data.captions import NEGATIVE, Tokenizer, said, varied, vocabulary, window
 from ..data.store import Store
 from ..networks.autoencoder import Autoencoder
 from ..networks.text import TextEncoder
 from ..networks.unet import unet
+from .attention import ATTENTION, attention, corners, cut
 from .latents import autoencoder_digest, encode_all
 from .loop import Ema, Order, Run, Settings, autocast, digest, generator, learning_rate, trained_on
 from .plots import grid
 from .sampling import sample
 from .schedule import STEPS, add_noise, alphas_bar, bound_weights, loss_weight
 
-# How much an error counts on the ground, on the figure and in its face, where few places tell one expression from another
-ATTENTION = GROUND, FIGURE, FACE = 1.0, 2.0, 5.0
+# A window of a full picture: its side in latents, and the levels of noise it is seen at. Above them a window could not be told from a
+# whole small picture; below them what is drawn is mostly settled and how a mouth or a collar looks is not.
+WINDOW, WINDOW_STEPS = 16, 400
 HELD_OUT = 240  # the last pictures, and so their captions, are never trained on; of a small collection a tenth
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is trained. The first ``small_share`` of the steps see 128² pictures, four times cheaper; the rest 256². A
-    step draws ``noises`` levels of noise for each of batch / noises pictures: a caption is read once for them.
+    """What is trained. The first ``small_share`` of the steps see 128² pictures, four times cheaper. The rest see 256²: after each
+    step on whole pictures come ``windows`` steps on windows of them, as cheap as small pictures (patches as in Wang et al. 2023, "Patch
+    Diffusion", but around what matters and at low noise). A step draws ``noises`` levels of noise for each of batch / noises pictures:
+    a caption is read once for them.
     """
 
     batch: int = 32
     rate: float = 4e-4
     small_share: float = 0.5
     noises: int = 2
+    windows: int = 4
 
 
 @dataclass
@@ -47,6 +51,25 @@ class Diffusion:
 
     unet: nn.Module
     text: TextEncoder
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a step sees of each of its pictures: latents ``x`` (B, 4, h, w) and how much the error of each place counts, ``attention``
+    (B, 1, h, w) with mean 1; B is every picture of ``numbers`` (n,) times its levels of noise. ``size`` is the pictures' side in
+    pixels, ``corners`` (n, 2) where in their latents a window begins (y, x), ``most`` the level of noise that all stay below.
+    """
+
+    size: int
+    numbers: np.ndarray
+    x: Tensor
+    attention: Tensor
+    corners: np.ndarray
+    most: int
+
+    def window(self, pictures: Tensor) -> Tensor:
+        """The seen part (n, C, 8h, 8w) of pictures (n, C, size, size)."""
+        return cut(pictures, self.corners * 8, self.x.shape[2] * 8)
 
 
 def size_at(step: int, small_share: float, steps: int) -> int:
@@ -94,26 +117,30 @@ class Corpus:
         """Latents (B, 4, size/8, size/8) float32."""
         return torch.from_numpy(self.latents(size)[numbers].astype(np.float32))
 
-    def attention(self, size: int, numbers: np.ndarray) -> Tensor:
-        """How much the error of each place counts, (B, 1, size/8, size/8) with mean 1; all the same where parts are not known."""
-        side = size // 8
-        if not self.store.drawn:
-            return torch.ones((len(numbers), 1, side, side))
-        value = torch.full((len(PARTS) + 1,), FIGURE)
-        value[0], value[1 + PARTS.index("face")] = GROUND, FACE
-        parts = np.stack([self.store.items[i].parts for i in numbers])  # type: ignore[misc]
-        out = F.adaptive_avg_pool2d(value[torch.from_numpy(parts).long()][:, None], side)
-        return out / out.mean((2, 3), keepdim=True)
-
-    def take(
-        self, order: Order, size: int, step: int, batch: int, noises: int, device: str
-    ) -> tuple[np.ndarray, Tensor, Tensor]:
-        """What step ``step`` sees at ``size``: the numbers of batch / ``noises`` pictures; and their latents and :meth:`attention`, each
-        picture ``noises`` times, on ``device``."""
-        pictures = max(1, batch // noises)
-        numbers = order.take(step * pictures, pictures)
-        x, attention = (part(size, numbers).repeat(noises, 1, 1, 1) for part in (self.batch, self.attention))
-        return numbers, x.to(device, memory_format=torch.channels_last), attention.to(device)
+    def see(
+        self,
+        orders: Mapping[int, Order],
+        step: int,
+        steps: int,
+        options: Options,
+        device: str,
+        random_numbers: torch.Generator,
+    ) -> Seen:
+        """What step ``step`` of ``steps`` sees, on ``device``."""
+        size = size_at(step, options.small_share, steps)
+        whole = size // 8
+        count = max(1, options.batch // options.noises)
+        numbers = orders[size].take(step * count, count)
+        counts = attention(self.store, numbers, whole)
+        side, most, begin = whole, STEPS, np.zeros((count, 2), np.int64)
+        if size == 256 and step % (options.windows + 1):
+            side, most = WINDOW, WINDOW_STEPS
+            begin = corners(counts, side, random_numbers)
+        x, counts = (
+            cut(part, begin, side).repeat(options.noises, 1, 1, 1) for part in (self.batch(size, numbers), counts)
+        )
+        x = x.to(device, memory_format=torch.channels_last)
+        return Seen(size, numbers, x, (counts / counts.mean((2, 3), keepdim=True)).to(device), begin, most)
 
     def captions(self, numbers: np.ndarray, key: str) -> Tensor:
         """Token ids (B, 77) of a varied caption for each picture."""
@@ -164,18 +191,18 @@ def train_diffusion(
     def one(step: int) -> Mapping[str, float]:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, settings.steps)
-        size = size_at(step, options.small_share, settings.steps)
-        numbers, x, attention = corpus.take(orders[size], size, step, options.batch, options.noises, settings.device)
         random_numbers = generator(settings.seed, step)
+        seen = corpus.see(orders, step, settings.steps, options, settings.device, random_numbers)
+        x = seen.x
         noise = torch.randn(x.shape, generator=random_numbers).to(x)
-        t = torch.randint(0, STEPS, (len(x),), generator=random_numbers).to(x.device)
-        rows = text.rows_of(corpus.captions(numbers, f"{settings.seed} {step}").to(x.device))
+        t = torch.randint(0, seen.most, (len(x),), generator=random_numbers).to(x.device)
+        rows = text.rows_of(corpus.captions(seen.numbers, f"{settings.seed} {step}").to(x.device))
         with autocast(settings):
             with torch.no_grad():
                 context = text(rows).repeat(options.noises, 1, 1)
             predicted = network(add_noise(x, noise, bar[t]), t, context).sample
         error = (predicted.float() - noise).square()
-        loss = (loss_weight(bar[t]) * (attention * error).mean((1, 2, 3))).mean()
+        loss = (loss_weight(bar[t]) * (seen.attention * error).mean((1, 2, 3))).mean()
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
