@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shipped",
         action="store_true",
-        help="diffusion, autoencoder: begin with the weights that come with the pack, not with nothing; of the autoencoder only the decoder goes on, so that latents keep their meaning",
+        help="autoencoder, diffusion, controlnet: begin with the weights that come with the pack, not with nothing; of the autoencoder only the decoder goes on, so that latents keep their meaning",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run that is there")
     parser.add_argument(
@@ -69,8 +69,8 @@ def check(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--rate {arguments.rate} must be between 0 and 1.")
     if arguments.data is not None and not arguments.data.is_dir() and arguments.what != "data":
         raise UsageError(f"there is no folder {arguments.data}.")
-    if arguments.shipped and arguments.what not in ("autoencoder", "diffusion"):
-        raise UsageError(f"--shipped is for autoencoder and diffusion; {arguments.what} has no use for it.")
+    if arguments.shipped and arguments.what not in ("autoencoder", "diffusion", "controlnet"):
+        raise UsageError(f"--shipped is for autoencoder, diffusion and controlnet; {arguments.what} has no use for it.")
     if arguments.loss and arguments.what not in ("autoencoder", "gan"):
         raise UsageError(f"--loss is for autoencoder and gan; {arguments.what} has one loss only.")
 
@@ -183,7 +183,8 @@ def _train(arguments: argparse.Namespace, root: Path, data: Path, say: Any) -> N
             say(f"the diffusion run stopped at step {stopped[0]} of {stopped[1]}; it is used as it is")
         model = finished.diffusion(root / "diffusion")
         if what == "controlnet":
-            controlnet.train_controlnet(mine, corpus, model, autoencoder, controlnet.Options(**changes))
+            start = released.controlnet() if arguments.shipped else None
+            controlnet.train_controlnet(mine, corpus, model, autoencoder, controlnet.Options(**changes), start)
         else:
             gan.train_gan(mine, corpus, model, autoencoder, gan.Options(**changes))
 

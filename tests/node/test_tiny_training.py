@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from chibi_avatar.commands import UsageError, train
+from chibi_avatar.tiny import released
 from chibi_avatar.tiny.data.captions import Tokenizer
 from chibi_avatar.tiny.data.shards import Item
 from chibi_avatar.tiny.networks.text import TextEncoder
@@ -273,7 +274,14 @@ def test_the_command_runs_them_in_order(made, tmp_path, monkeypatch, comfyui_pat
     with pytest.raises(UsageError, match="--resume"):
         go("diffusion", "--batch", "2")
     assert go("diffusion", "--batch", "2", "--resume") == 0
-    assert go("controlnet", "--batch", "2") == 0
+    assert go("controlnet", "--batch", "2", "--shipped") == 0
+    shutil.rmtree(tmp_path / "autoencoder")
+    assert go("autoencoder", "--batch", "2", "--shipped") == 0
+    assert autoencoder_digest(finished.autoencoder(tmp_path / "autoencoder")) == autoencoder_digest(
+        released.autoencoder()
+    )
+    with pytest.raises(UsageError, match="gan has no use for it"):
+        go("gan", "--shipped")
 
 
 def test_the_controlnet_wants_skeletons(made, monkeypatch):

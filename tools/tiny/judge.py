@@ -73,7 +73,7 @@ CUT_MARGIN = 1 + 2 * CUT_EDGE / CUT_SIZE  # how much wider a cut is kept, so tha
 _LEAST = 8.0  # pixels from nose to neck; nearer than that, a wrong joint would ask for a cut of nothing
 _TORSO = 1.75  # distances from nose to neck between neck and hips, for heads that turn their back
 _SEEN = 0.25  # how sure a joint must be
-REDRAWN = 3_000  # pictures that close-ups also see as the autoencoder gives them back, for that is how samples look,
+REDRAWN = 2_000  # pictures that close-ups also see as the autoencoder gives them back, for that is how samples look,
 REDRAWN_SHARE = 0.25  # and how much of a batch these are
 # Hair that one view hides: a braid hangs behind the head, and only beside the face does a hime cut differ from long hair
 _HIDDEN = {"front": ("braid",), "back": ("hime", "long_straight")}

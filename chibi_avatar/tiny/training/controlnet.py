@@ -36,15 +36,24 @@ def skeleton(keypoints: np.ndarray, size: int, out: int) -> np.ndarray:
 
 
 def train_controlnet(
-    settings: Settings, corpus: Corpus, model: Diffusion, autoencoder: Autoencoder, options: Options = Options()
-) -> nn.Module:  # noqa: B008
-    """Train on the drawn pictures of ``corpus``; returns the averaged ControlNet. Raises :class:`~.loop.TrainingError`."""
+    settings: Settings,
+    corpus: Corpus,
+    model: Diffusion,
+    autoencoder: Autoencoder,
+    options: Options = Options(),  # noqa: B008
+    start: nn.Module | None = None,
+) -> nn.Module:
+    """Train on the drawn pictures of ``corpus``; returns the averaged ControlNet. Raises :class:`~.loop.TrainingError`. A new run begins
+    with a copy of the UNet's first half, or goes on from ``start``.
+    """
     if not corpus.store.drawn:
         raise TrainingError("the pose ControlNet needs pictures with keypoints: train it on what  train data  draws")
     torch.manual_seed(settings.seed)
     base = model.unet.to(settings.device).requires_grad_(False).eval()
     text = model.text.to(settings.device).requires_grad_(False).eval()
-    network = controlnet(base).to(settings.device, memory_format=torch.channels_last).requires_grad_(True).train()
+    network = (
+        (start or controlnet(base)).to(settings.device, memory_format=torch.channels_last).requires_grad_(True).train()
+    )
     optimizer = torch.optim.AdamW(network.parameters(), options.rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
     ema = Ema(network)
     config = {
