@@ -370,9 +370,13 @@ def redraw(autoencoder: Autoencoder, store: Store, folder: Path, settings: Setti
 
 
 def _moved(x: Tensor, random_numbers: torch.Generator) -> Tensor:
-    """Cuts with margin (B, 3, 120, 120) → (B, 3, 96, 96): shifted and scaled as a wrong joint would, and worn."""
+    """Cuts with margin (B, 3, 120, 120) → (B, 3, 96, 96): shifted, scaled and turned as wrong joints would, mirrored, and worn."""
+    angle = _between(-0.2, 0.2, x, random_numbers)
+    scale = _between(0.88, 1.12, x, random_numbers) / CUT_MARGIN
+    side = torch.sign(_between(-1, 1, x, random_numbers))  # no class tells left from right
     theta = torch.zeros((len(x), 2, 3), device=x.device)
-    theta[:, 0, 0] = theta[:, 1, 1] = _between(0.88, 1.12, x, random_numbers) / CUT_MARGIN
+    theta[:, 0, 0], theta[:, 0, 1] = side * scale * angle.cos(), -scale * angle.sin()
+    theta[:, 1, 0], theta[:, 1, 1] = side * scale * angle.sin(), scale * angle.cos()
     theta[:, :, 2] = _between(-0.1, 0.1, x, random_numbers, 2)
     place = F.affine_grid(theta, [len(x), 3, CUT_SIZE, CUT_SIZE], align_corners=False)
     return _worn(F.grid_sample(x, place, padding_mode="border", align_corners=False), random_numbers)
