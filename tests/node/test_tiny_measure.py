@@ -107,7 +107,7 @@ def test_close_ups_also_see_what_the_autoencoder_makes(tmp_path, monkeypatch):
     assert abs(first[2].astype(int) - 80).max() < 60
     assert np.array_equal(judging.redraw(autoencoder, store, tmp_path, settings), first)
     assert len(told) == 1
-    network = judging.train_close_up(settings, store, first, "face", batch=8)
+    network = judging.train_close_up(settings, store, autoencoder, "face", batch=8)
     logits = network(torch.rand(2, 3, 96, 96))
     assert {name: tuple(out.shape) for name, out in logits.items()} == {"expression": (2, 12), "glasses": (2, 2)}
 

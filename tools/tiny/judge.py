@@ -304,10 +304,10 @@ def train_judge(settings: Settings, store: Store, batch: int = 32, rate: float =
 
 
 def train_close_up(
-    settings: Settings, store: Store, redrawn: np.ndarray, name: str, batch: int = 64, rate: float = 1.5e-3
+    settings: Settings, store: Store, autoencoder: Autoencoder, name: str, batch: int = 64, rate: float = 1.5e-3
 ) -> CloseUp:
-    """Train the network of ``CUTS[name]`` on all but the last 960 pictures of ``store``, cut at the true joints, and on ``redrawn``
-    (n, H, W, 3) uint8, the first n of them as the autoencoder gives them back."""
+    """Train the network of ``CUTS[name]`` on all but the last 960 pictures of ``store``, cut at the true joints, and on some as
+    ``autoencoder`` gives them back."""
     torch.manual_seed(settings.seed)
     cut = CUTS[name]
     network = CloseUp(cut.reads).to(settings.device, memory_format=torch.channels_last)
@@ -319,6 +319,7 @@ def train_close_up(
     )
     if run.step >= settings.steps:
         return network.eval()
+    redrawn = redraw(autoencoder, store, settings.folder.parent, settings)
     told: list[dict[str, int]] = []
     cuts = []
     for source, count in ((store.picture, max(1, len(store) - HELD_OUT)), (redrawn.__getitem__, len(redrawn))):
@@ -401,9 +402,10 @@ def _between(low: float, high: float, x: Tensor, random_numbers: torch.Generator
 def train_judges(settings: Settings, store: Store, autoencoder: Autoencoder, steps: Mapping[str, int]) -> Judges:
     """Train all of them below ``settings.folder``; ``steps`` of ``whole`` and of each cut."""
     whole = train_judge(replace(settings, steps=steps["whole"]), store)
-    redrawn = redraw(autoencoder, store, settings.folder, settings)
     close = {
-        name: train_close_up(replace(settings, folder=settings.folder / name, steps=steps[name]), store, redrawn, name)
+        name: train_close_up(
+            replace(settings, folder=settings.folder / name, steps=steps[name]), store, autoencoder, name
+        )
         for name in CUTS
     }
     return Judges(whole, close)

@@ -41,12 +41,12 @@ def tiny_text_to_chibi(f: Flow) -> None:
         "Sketch at once · 即时草图",
         positive=encoded[0],
         vae=tiny[2],
-        seed=2,
+        seed=8,
         batch_size=1,
     )
     f("PreviewImage", "Sketch · 草图", images=quick[0])
     latent = f("EmptyLatentImage", "Size · 尺寸", width=256, height=256, batch_size=1)
-    image = _sample(f, tiny[0], encoded[0], encoded[1], latent[0], tiny[2], seed=2)
+    image = _sample(f, tiny[0], encoded[0], encoded[1], latent[0], tiny[2], seed=8)
     f("SaveImage", "Save · 保存", images=image[0], filename_prefix="chibi/tiny")
 
 
@@ -151,7 +151,7 @@ def tiny_avatar(f: Flow) -> None:
     applied = _controlled(f, encoded, control[0], drawn[0], "Follow the pose")
     latent = f("VAEEncode", "Portrait latent", pixels=start[0], vae=tiny[2])
     portrait = _sample(
-        f, tiny[0], applied[0], applied[1], latent[0], tiny[2], title="Paint the portrait", steps=8, denoise=0.35
+        f, tiny[0], applied[0], applied[1], latent[0], tiny[2], title="Paint the portrait", steps=8, denoise=0.25
     )
     large = f(
         "ImageScale", "Enlarge", image=portrait[0], upscale_method="lanczos", width=1024, height=1024, crop="disabled"
