@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = "train"
 STEPS = {"autoencoder": 12_000, "text": 6_000, "diffusion": 16_000, "controlnet": 4_000, "gan": 8_000}
+SHIPPED = ("autoencoder", "diffusion", "controlnet")  # what can go on from the weights that come with the pack
 PICTURES = 40_800
 
 
@@ -45,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shipped",
         action="store_true",
-        help="autoencoder, diffusion, controlnet: begin with the weights that come with the pack, not with nothing; of the autoencoder only the decoder goes on, so that latents keep their meaning",
+        help=", ".join(SHIPPED)
+        + ": begin with the weights that come with the pack, not with nothing; of the autoencoder only the decoder goes on, so that latents keep their meaning",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run that is there")
     parser.add_argument(
@@ -69,8 +71,8 @@ def check(arguments: argparse.Namespace) -> None:
         raise UsageError(f"--rate {arguments.rate} must be between 0 and 1.")
     if arguments.data is not None and not arguments.data.is_dir() and arguments.what != "data":
         raise UsageError(f"there is no folder {arguments.data}.")
-    if arguments.shipped and arguments.what not in ("autoencoder", "diffusion", "controlnet"):
-        raise UsageError(f"--shipped is for autoencoder, diffusion and controlnet; {arguments.what} has no use for it.")
+    if arguments.shipped and arguments.what not in SHIPPED:
+        raise UsageError(f"--shipped is for {', '.join(SHIPPED)}; {arguments.what} has no use for it.")
     if arguments.loss and arguments.what not in ("autoencoder", "gan"):
         raise UsageError(f"--loss is for autoencoder and gan; {arguments.what} has one loss only.")
 

@@ -98,18 +98,12 @@ def test_latents_are_encoded_once(made):
     assert len(list(root.glob("latents-*"))) == 1
 
 
-def half_face() -> Flat:
-    """A store of one picture: ground on the left, face on the right."""
+def test_a_face_counts_more_than_the_ground():
+    """Five times as much, in the loss and in where windows lie; where parts are not known everything counts alike."""
     store = Flat()
     parts = np.zeros((64, 64), np.uint8)
     parts[:, 32:] = 1
     store.items = [replace(store.items[0], parts=parts)]
-    return store
-
-
-def test_a_face_counts_more_than_the_ground():
-    """Five times as much, in the loss and in where windows lie; where parts are not known everything counts alike."""
-    store = half_face()
     counts = attention.attention(store, np.array([0]), 16)
     assert counts.shape == (1, 1, 16, 16)
     assert float(counts[0, 0, 0, -1] / counts[0, 0, 0, 0]) == pytest.approx(attention.FACE / attention.GROUND)

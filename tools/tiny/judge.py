@@ -7,7 +7,7 @@ and measure what the embedded model draws; nothing of them ships.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from chibi_avatar.tiny.data.scenes import view_word
 from chibi_avatar.tiny.data.store import Store
 from chibi_avatar.tiny.networks.autoencoder import Autoencoder
 from chibi_avatar.tiny.training.autoencoder import reconstruct
+from chibi_avatar.tiny.training.latents import kept
 from chibi_avatar.tiny.training.loop import Order, Run, Settings, autocast, digest, generator, learning_rate
 
 SIZE, MAP = 128, 32
@@ -320,25 +321,19 @@ def train_close_up(
     if run.step >= settings.steps:
         return network.eval()
     redrawn = redraw(autoencoder, store, settings.folder.parent, settings)
-    told: list[dict[str, int]] = []
-    cuts = []
-    for source, count in ((store.picture, max(1, len(store) - HELD_OUT)), (redrawn.__getitem__, len(redrawn))):
-        start = len(told)
-        for i in range(count):
-            can = {key: value for key, value in asked(store.items[i].labels).items() if key in cut.reads}
-            if can:
-                told.append(can)
-                cuts.append(cut_out(source(i), store.items[i].keypoints[:JOINTS], cut))  # type: ignore[index]
-    known = torch.from_numpy(np.stack(cuts)).movedim(-1, 1)
-    worn = round(batch * REDRAWN_SHARE) if start < len(told) else 0
-    order, after = Order(start, settings.seed), Order(max(1, len(told) - start), settings.seed)
+    told, cuts = _cuts(store, store.picture, max(1, len(store) - HELD_OUT), cut)
+    told_again, cuts_again = _cuts(store, redrawn.__getitem__, len(redrawn), cut)
+    rendered = len(told)
+    told, known = told + told_again, torch.from_numpy(np.stack(cuts + cuts_again)).movedim(-1, 1)
+    after = round(batch * REDRAWN_SHARE) if told_again else 0
+    order, order_again = Order(rendered, settings.seed), Order(max(1, len(told_again)), settings.seed)
 
     def one(step: int) -> Mapping[str, float]:
         network.train()
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(rate, step, settings.steps, warmup=100, tail=0.6)
         numbers = np.concatenate(
-            [order.take(step * (batch - worn), batch - worn), start + after.take(step * worn, worn)]
+            [order.take(step * (batch - after), batch - after), rendered + order_again.take(step * after, after)]
         ).astype(int)
         x = _moved(known[numbers].to(settings.device).float() / 255, generator(settings.seed, step))
         with autocast(settings):
@@ -357,17 +352,29 @@ def train_close_up(
     return network.eval()
 
 
+def _cuts(
+    store: Store, picture: Callable[[int], np.ndarray], count: int, cut: Cut
+) -> tuple[list[dict[str, int]], list[np.ndarray]]:
+    """What can be told from ``cut`` of each of the first ``count`` pictures that tell something, and the cuts."""
+    told, cuts = [], []
+    for i in range(count):
+        can = {key: value for key, value in asked(store.items[i].labels).items() if key in cut.reads}
+        if can:
+            told.append(can)
+            cuts.append(cut_out(picture(i), store.items[i].keypoints[:JOINTS], cut))  # type: ignore[index]
+    return told, cuts
+
+
 def redraw(autoencoder: Autoencoder, store: Store, folder: Path, settings: Settings) -> np.ndarray:
     """The first :data:`REDRAWN` pictures of ``store`` as ``autoencoder`` gives them back (n, H, W, 3) uint8; kept in ``folder``."""
     numbers = range(min(REDRAWN, max(0, len(store) - HELD_OUT)))
-    path = folder / f"redrawn-{digest(autoencoder)}-{store.stamp(numbers)}.npy"
-    if not path.is_file():
+
+    def made() -> np.ndarray:
         settings.say(f"{len(numbers)} pictures go through the autoencoder")
         pictures = (store.picture(i).astype(np.float32)[None] / 255 for i in numbers)
-        made = [(reconstruct(autoencoder, picture, settings)[0] * 255 + 0.5).astype(np.uint8) for picture in pictures]
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(path, np.stack(made), allow_pickle=False)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.stack([(reconstruct(autoencoder, x, settings)[0] * 255 + 0.5).astype(np.uint8) for x in pictures])
+
+    return kept(folder / f"redrawn-{digest(autoencoder)}-{store.stamp(numbers)}.npy", made)
 
 
 def _moved(x: Tensor, random_numbers: torch.Generator) -> Tensor:

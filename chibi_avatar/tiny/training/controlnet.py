@@ -13,9 +13,9 @@ from ...pose.draw import Style, draw
 from ...pose.keypoints import Frame, Person
 from ..networks.autoencoder import Autoencoder
 from ..networks.unet import controlnet
-from . import diffusion
 from .attention import ATTENTION
 from .diffusion import Corpus, Diffusion, decode
+from .diffusion import Options as DiffusionOptions
 from .loop import Ema, Run, Settings, TrainingError, autocast, digest, generator, learning_rate
 from .plots import grid
 from .sampling import sample
@@ -23,7 +23,7 @@ from .schedule import add_noise, alphas_bar, loss_weight
 
 
 @dataclass(frozen=True)
-class Options(diffusion.Options):
+class Options(DiffusionOptions):
     """What is trained; see :class:`~.diffusion.Options`."""
 
     rate: float = 3e-4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,20 +31,29 @@ def encode_all(
     folder = folder / f"latents-{autoencoder_digest(network)}"
     folder.mkdir(parents=True, exist_ok=True)
     network = network.to(device, memory_format=torch.channels_last).eval()
+
+    def encoded(numbers: range) -> np.ndarray:
+        piece = _encode(network, store, numbers, size, device)
+        say(f"encoded {numbers.stop}/{len(store)} pictures at {size}²")
+        return piece
+
     out: list[np.ndarray] = []
     for start in range(0, min(count, len(store)), PIECE):
         numbers = range(start, min(start + PIECE, len(store)))
         path = folder / f"{size}-{start // PIECE:05d}-{store.stamp(numbers)}.npy"
-        if path.is_file():
-            out.append(np.load(path, allow_pickle=False))
-            continue
-        out.append(_encode(network, store, numbers, size, device))
+        out.append(kept(path, partial(encoded, numbers)))
+    return np.concatenate(out)
+
+
+def kept(path: Path, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array in ``path``, mapped from the file; where there is none it is made, and written whole or not at all."""
+    if not path.is_file():
+        array = make()
         part = path.with_name(f".{os.getpid()}.{path.name}.part")
         with part.open("wb") as file:
-            np.save(file, out[-1], allow_pickle=False)
+            np.save(file, array, allow_pickle=False)
         os.replace(part, path)
-        say(f"encoded {numbers.stop}/{len(store)} pictures at {size}²")
-    return np.concatenate(out)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 @torch.no_grad()
