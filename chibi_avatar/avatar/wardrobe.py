@@ -118,12 +118,12 @@ NECK = {
 HAIR = ("bob", "long_straight", "hime", "twin_tails", "low_twin_tails", "ponytail", "braid", "twin_braids", "short", "spiky", "wolf_cut", "curly", "bun", "double_bun", "bald")  # fmt: skip
 FRINGE = {"full": "full", "blunt": "blunt", "straight": "blunt", "hime": "blunt", "side": "side_swept", "swept": "side_swept", "part": "parted", "middle": "parted", "curtain": "curtain", "messy": "messy", "choppy": "messy",
           "asymmetrical": "side_swept", "none": "swept_back", "no": "swept_back", "slicked": "swept_back", "back": "swept_back", "wispy": "messy", "air": "messy", "french": "messy", "crossed": "side_swept", "over_one_eye": "side_swept", "over_eyes": "full", "braided": "parted"}  # fmt: skip
+# of glasses, ears and tails that are none of these the base has the first
 GLASSES = {
+    "round": "round",
     "square": "square",
     "rectang": "square",
     "half": "square",
-    "glasses": "round",
-    "round": "round",
     "sunglasses": "square",
     "goggles": "round",
     "monocle": "round",
@@ -132,7 +132,7 @@ GLASSES = {
     "visor": "square",
 }
 HATS = {"cap": "cap", "baseball": "cap", "beret": "beanie", "beanie": "beanie", "knit": "beanie", "pompom": "beanie", "witch": "witch", "wizard": "witch", "straw": "straw", "sun": "straw", "bucket": "straw", "top_hat": "witch", "fedora": "straw",
-        "hat": "straw", "helmet": "cap", "crown": "beanie", "santa": "beanie", "cowboy": "straw", "sailor": "cap", "hood": "beanie", "ushanka": "beanie", "bonnet": "beanie", "deerstalker": "cap", "tricorne": "cap", "weimao": "straw", "turban": "beanie"}  # fmt: skip
+        "hat": "straw", "helmet": "cap", "santa": "beanie", "cowboy": "straw", "sailor": "cap", "hood": "beanie", "ushanka": "beanie", "bonnet": "beanie", "deerstalker": "cap", "tricorne": "cap", "weimao": "straw", "turban": "beanie"}  # fmt: skip
 EARS = {
     "cat": "cat",
     "rabbit": "rabbit",
@@ -144,7 +144,6 @@ EARS = {
     "mouse": "cat",
     "tiger": "cat",
     "panda": "cat",
-    "ears": "cat",
 }
 TAILS = {
     "cat": "cat",
@@ -157,7 +156,6 @@ TAILS = {
     "devil": "cat",
     "demon": "cat",
     "dragon": "cat",
-    "tail": "cat",
 }
 
 
@@ -242,7 +240,9 @@ def plan(character: Character) -> Plan:
         kind = c.get(f"{slot}.kind")
         if not kind or kind == "none":
             continue
-        if slot == "hair_ornament" and ("bow" not in kind and "ribbon" not in kind):
+        if (slot == "hair_ornament" and "bow" not in kind and "ribbon" not in kind) or (
+            slot == "hat" and nearest(HATS, kind) is None  # a tiara is not some kind of cap
+        ):
             notes.append(f"{slot}: {kind.replace('_', ' ')} is in the picture's prompt but not on the 3D avatar")
             continue
         if slot == "hat":

@@ -13,6 +13,7 @@ from .facts import Parse
 from .form import read_form
 from .parse import parse
 from .prose import chinese, english
+from .spoken import said, spoken
 from .tags import Tag, absent_tags, character_tags
 from .tokens import Chunk, Counter, estimate, pack, split_tags
 from .variety import draw
@@ -93,7 +94,7 @@ def _positive(
 ) -> str:
     count = max(parsed.subjects, len(people))
     if dial.form == "prose":
-        shown = {path: value for path, value in people[0].items() if path not in hidden and _said(people[0], path)}
+        shown = {path: value for path, value in people[0].items() if path not in hidden and said(people[0], path)}
         extras = [str(text) for text in shown.pop("extra", ())] + list(parsed.verbatim)
         write = chinese if dial.language == "zh" else english
         text = write(shown, extras, count)
@@ -145,11 +146,6 @@ _PLAIN = {
     "tsurime": "sharp upturned eyes", "ahoge": "a cowlick", "serafuku": "sailor school uniform", "thighhighs": "thigh-high socks",
     "kneehighs": "knee-high socks", "labcoat": "lab coat", "dougi": "karate gi", "geta": "geta wooden sandals", "gakuran": "gakuran uniform",
 }  # fmt: skip
-
-
-def _said(character: Character, path: str) -> bool:
-    evidence = character.evidence(path)
-    return evidence is None or evidence.source != "default"
 
 
 def _negative(character: Character, dial: Dialect, parsed: Parse, positive: str) -> str:
@@ -205,9 +201,10 @@ def build(
         other = words_to_character(parsed, index)
         people.append(resolve_conflicts(draw(other, seed + index, variety) if variety > 0 else other).character)
     weights = [{**person.weights, **(choices.weights if k == 0 else {})} for k, person in enumerate(parsed.people)]
-    positive = _positive(people, dial, parsed, weights, resolved.hidden)
+    in_words = [spoken(person, dial) for person in people]
+    positive = _positive([person for person, _ in in_words], dial, parsed, weights, resolved.hidden)
     negative = _negative(resolved.character, dial, parsed, positive)
-    notes += [*parsed.notes, *expander.notes, *choices.notes]
+    notes += [*parsed.notes, *expander.notes, *choices.notes, *(note for _, told in in_words for note in told)]
     if parsed.subjects > 1:
         notes.append(f"{parsed.subjects} figures: the Character and the 3D avatar are the first one's")
     tags = split_tags(positive) if dial.form != "prose" else []

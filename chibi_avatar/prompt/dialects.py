@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from .datafiles import load
@@ -31,6 +33,9 @@ class Dialect(NamedTuple):
     sentence: bool = False
     unsaid: tuple[tuple[str, str], ...] = ()  # (field path, tag) for what the person leaves open
     vocabulary: frozenset[str] = frozenset()  # the only words that the model knows; empty: any
+    says: Mapping[str, Mapping[str, str | None]] = MappingProxyType({})  # field path → kind → the kind it is drawn as; None: it is not
+    silent: frozenset[str] = frozenset()  # fields and slots that are never drawn
+    hides: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # field path → what is not seen under it
 
     def strange(self, tags: list[str]) -> list[str]:
         """The tags with a word that the model has never seen."""
@@ -73,4 +78,10 @@ def _read(name: str) -> Dialect:
         sentence=data.get("sentence", False),
         unsaid=tuple(data.get("unsaid", {}).items()),
         vocabulary=frozenset(data.get("vocabulary", "").split()),
+        says={
+            path: {kind: drawn or None for drawn, kinds in groups.items() for kind in kinds.split()}
+            for path, groups in data.get("says", {}).items()
+        },
+        silent=frozenset(data.get("silent", ())),
+        hides={path: tuple(others) for path, others in data.get("hides", {}).items()},
     )

@@ -47,7 +47,7 @@ def test_tiny(report, nodes) -> None:
         latent = torch.zeros(1, 4, size // 8, size // 8)
         noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(0))
         vae.decode(
-            comfy.sample.sample(model, noise, 20, 3.0, "ddim", "ddim_uniform", positive, negative, latent, seed=0)
+            comfy.sample.sample(model, noise, 20, 5.0, "euler_ancestral", "normal", positive, negative, latent, seed=0)
         )
 
     for size in (192, 256, 384):

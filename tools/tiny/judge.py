@@ -50,6 +50,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "expression": EXPRESSIONS,
 }
 JOINTS = 14  # the body's points of COCO-18, without eyes and ears
+_MIRRORED = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10]  # the joint that each becomes in a mirror
 NOSE, NECK, HIPS = 0, 1, (8, 11)
 
 
@@ -232,15 +233,10 @@ def answers(judges: Judges, pictures: np.ndarray, batch: int = 32) -> Answers:
         points = np.concatenate([joints * (some.shape[2], some.shape[1]), sure[:, :, None]], 2)
         for name, cut in CUTS.items():
             cuts = [cut_out(picture, known, cut) for picture, known in zip(some, points, strict=True)]
-            seen = (
-                torch.from_numpy(np.stack(cuts)[:, CUT_EDGE:-CUT_EDGE, CUT_EDGE:-CUT_EDGE])
-                .to(device)
-                .movedim(-1, 1)
-                .float()
-                / 255
-            )
-            for told, logits in judges.close[name].eval()(seen).items():
-                found[told] = logits.argmax(1).cpu().numpy()
+            network = judges.close[name].eval()
+            said = [network(look) for look in _looks(torch.from_numpy(np.stack(cuts)).to(device).movedim(-1, 1) / 255)]
+            for told in cut.reads:
+                found[told] = sum(F.log_softmax(one[told], 1) for one in said).argmax(1).cpu().numpy()  # type: ignore[union-attr]
         for key, value in found.items():
             parts.setdefault(key, []).append(value)
     whole = {key: np.concatenate(values) for key, values in parts.items()}
@@ -276,7 +272,10 @@ def train_judge(settings: Settings, store: Store, batch: int = 32, rate: float =
             group["lr"] = learning_rate(rate, step, settings.steps)
         numbers = order.take(step * batch, batch)
         pictures = torch.from_numpy(np.stack([store.picture(int(i), SIZE) for i in numbers])).movedim(-1, 1)
-        x = _worn(pictures.to(settings.device).float() / 255, generator(settings.seed, step))
+        random_numbers = generator(settings.seed, step)
+        mirrored = torch.rand(len(numbers), generator=random_numbers) < 0.5
+        pictures[mirrored] = pictures[mirrored].flip(3)
+        x = _worn(pictures.to(settings.device).float() / 255, random_numbers)
         items = [store.items[i] for i in numbers]
         with autocast(settings):
             out = {key: value.float() for key, value in judge(x).items()}
@@ -290,8 +289,11 @@ def train_judge(settings: Settings, store: Store, batch: int = 32, rate: float =
                     + F.cross_entropy(out[name][rows], torch.tensor([told[k][name] for k in rows])) * len(rows) / batch
                 )
         hair = torch.from_numpy(np.stack([(item.parts == 1 + PARTS.index("hair")) for item in items])).float()
+        hair[mirrored] = hair[mirrored].flip(2)
         loss = loss + F.binary_cross_entropy_with_logits(out["hair"], F.avg_pool2d(hair, 64 // MAP))
         points = torch.from_numpy(np.stack([item.keypoints[:JOINTS] for item in items]))
+        points[mirrored] = points[mirrored][:, _MIRRORED]
+        points[mirrored, :, 0] = 256 - points[mirrored, :, 0]
         spread = (points[:, :, 0, None, None] - grid) ** 2 + (points[:, :, 1, None, None] - grid[:, None]) ** 2
         heat = torch.exp(-spread / (2 * 9.0**2)) * (points[:, :, 2] > 0)[:, :, None, None]
         loss = loss + 8 * F.binary_cross_entropy_with_logits(out["joints"], heat)
@@ -375,6 +377,16 @@ def redraw(autoencoder: Autoencoder, store: Store, folder: Path, settings: Setti
         return np.stack([(reconstruct(autoencoder, x, settings)[0] * 255 + 0.5).astype(np.uint8) for x in pictures])
 
     return kept(folder / f"redrawn-{digest(autoencoder)}-{store.stamp(numbers)}.npy", made)
+
+
+def _looks(x: Tensor) -> list[Tensor]:
+    """Cuts with margin (B, 3, 120, 120) as they are read: three sizes and their mirror images, each (B, 3, 96, 96). Where one look errs,
+    the others outvote it."""
+    out = []
+    for edge in (CUT_EDGE // 2, CUT_EDGE, CUT_EDGE * 3 // 2):
+        part = F.interpolate(x[:, :, edge:-edge, edge:-edge], (CUT_SIZE, CUT_SIZE), mode="bilinear", antialias=True)
+        out += [part, part.flip(3)]
+    return [part.contiguous(memory_format=torch.channels_last) for part in out]
 
 
 def _moved(x: Tensor, random_numbers: torch.Generator) -> Tensor:

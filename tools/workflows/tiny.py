@@ -8,14 +8,18 @@ from .avatars import EMPTY_FORM, present
 from .canvas import Flow, Handle, Out
 from .flows import GIRL, describe, flow, sample, train_lora
 
-_sample = partial(sample, steps=20, cfg=5.0, title="Sampler · 采样", seed=20261126, method=("ddim", "ddim_uniform"))
+_sample = partial(sample, steps=20, cfg=5.0, title="Sampler · 采样", seed=20261126)
+# what begins with a picture is to stay near it
+_repaint = partial(_sample, method=("ddim", "ddim_uniform"), denoise=0.25)
 
 
-def _controlled(f: Flow, encoded: Handle, control: Out, image: Out, title: str) -> Handle:
-    return f(
+def _controlled(f: Flow, encoded: Handle, control: Out, image: Out, title: str) -> Out:
+    """The positive half under ``control``. The sampler takes the negative half as it was: so guidance leads towards the pose as well."""
+    applied = f(
         "ControlNetApplyAdvanced", title, positive=encoded[0], negative=encoded[1], control_net=control, image=image,
         strength=1.0, start_percent=0.0, end_percent=1.0,
     )  # fmt: skip
+    return applied[0]
 
 
 @flow("""
@@ -70,7 +74,7 @@ def tiny_pose(f: Flow) -> None:
     f("PreviewImage", "Skeleton · 骨架图", images=drawn[0])
     f.group = "Picture · 出图"
     applied = _controlled(f, encoded, control[0], drawn[0], "Follow the pose · 跟随姿势")
-    image = _sample(f, tiny[0], applied[0], applied[1], latent[0], tiny[2])
+    image = _sample(f, tiny[0], applied, encoded[1], latent[0], tiny[2])
     f("SaveImage", "Save · 保存", images=image[0], filename_prefix="chibi/tiny_pose")
 
 
@@ -150,9 +154,7 @@ def tiny_avatar(f: Flow) -> None:
     drawn = f("ChibiPoseDraw", "Skeleton", pose=pose[0], profile="sd15", width=384, height=384, hands=False)
     applied = _controlled(f, encoded, control[0], drawn[0], "Follow the pose")
     latent = f("VAEEncode", "Portrait latent", pixels=start[0], vae=tiny[2])
-    portrait = _sample(
-        f, tiny[0], applied[0], applied[1], latent[0], tiny[2], title="Paint the portrait", steps=8, denoise=0.25
-    )
+    portrait = _repaint(f, tiny[0], applied, encoded[1], latent[0], tiny[2], title="Paint the portrait", steps=8)
     large = f(
         "ImageScale", "Enlarge", image=portrait[0], upscale_method="lanczos", width=1024, height=1024, crop="disabled"
     )
@@ -160,7 +162,7 @@ def tiny_avatar(f: Flow) -> None:
     guides = f("ChibiAvatarGuides", "Guide maps", avatar=avatar[0], view_set="sides4", size=384, layout="batch")
     sides = _controlled(f, encoded, control[0], guides[2], "Follow the views")
     around = f("VAEEncode", "Views latent", pixels=guides[5], vae=tiny[2])
-    views = _sample(f, tiny[0], sides[0], sides[1], around[0], tiny[2], title="Paint the views", steps=6, denoise=0.25)
+    views = _repaint(f, tiny[0], sides, encoded[1], around[0], tiny[2], title="Paint the views", steps=6)
     inside = f("GrowMask", "Away from the edges", mask=guides[4], expand=-5, tapered_corners=True)
     kept = f(
         "ImageCompositeMasked", "Edges of the base", destination=guides[5], source=views[0], x=0, y=0, resize_source=False,

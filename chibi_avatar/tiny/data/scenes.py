@@ -13,8 +13,10 @@ from ...avatar.wardrobe import HAIR, OUTFITS
 from ...character import Character, Color
 from ...pose import library
 from ...prompt.conflicts import resolve_conflicts
+from ...prompt.dialects import dialect
 from ...prompt.lexicon import lexicon
-from ...prompt.tags import Tag, character_tags
+from ...prompt.spoken import spoken
+from ...prompt.tags import character_tags
 from ...prompt.variety import draw
 
 PER_CHARACTER = 3  # pictures that share a Character: building one costs half a picture
@@ -22,7 +24,7 @@ FRAMINGS = (("portrait", 0.3), ("upper_body", 0.2), ("cowboy_shot", 0.12), ("ful
 GUIDE_SHARE = 0.15  # pictures through the cameras of the four-view set, in T-pose, as the texture bake uses them
 _FEMININE_HAIR = frozenset(("twin_tails", "low_twin_tails", "twin_braids", "hime", "double_bun", "bun"))
 _FEMININE_OUTFITS = frozenset(("dress", "qipao"))
-_EXPRESSIONS = ("neutral", "smile", "smile", "happy", "grin", "angry", "sad", "surprised", "closed_eyes", "wink", "pout", "worried", "sleepy", "shy")  # fmt: skip
+EXPRESSIONS = ("neutral", "smile", "smile", "happy", "grin", "angry", "sad", "surprised", "closed_eyes", "wink", "pout", "worried", "sleepy", "shy")  # fmt: skip
 _UNSAID = frozenset(("pose.name", "pose.framing", "pose.view", "scene.background", "scene.color", "scene.time", "style.render", "proportions.heads", "age_look"))  # fmt: skip
 _GROUND_WORDS = {"soft": "pink", "mint": "mint green", "sky": "sky blue", "lilac": "lavender", "studio": "gray"}
 
@@ -59,7 +61,7 @@ def training_character(number: int, seed: int = 0) -> Character:
     if r.random() < 0.62:
         values["outfit.kind"] = r.choice([name for name in OUTFITS if feminine or name not in _FEMININE_OUTFITS])
     if r.random() < 0.75:
-        values["expression"] = r.choice(_EXPRESSIONS)
+        values["expression"] = r.choice(EXPRESSIONS)
     values["glasses.kind"] = r.choice(("round_glasses", "square_glasses", "glasses")) if r.random() < 0.3 else "none"
     if r.random() < 0.72:
         values["hat.kind"] = "none"
@@ -81,7 +83,8 @@ def scene(number: int, seed: int = 0) -> Scene:
         pose = r.choice(_poses(framing)) if r.random() < 0.85 else "standing"
         azimuth, elevation = _side(r, framing), r.uniform(-3.0, 10.0)
     hidden = _UNSAID | resolve_conflicts(who).hidden
-    tags = [(tag.text, tag.path) for tag in character_tags(who, hidden=hidden) if _drawn(tag)]
+    in_words, _ = spoken(who, dialect("tiny"))  # as prompts for this model are written
+    tags = [(tag.text, tag.path) for tag in character_tags(in_words, hidden=hidden)]
     tags += _picture_tags(framing, azimuth, pose)
     ground, words = _ground(r)
     tags += [(word, "scene.background") for word in words]
@@ -140,12 +143,6 @@ def _picture_tags(framing: str, azimuth: float, pose: str | None) -> list[tuple[
 @lru_cache(maxsize=64)
 def _entry(path: str, name: str) -> str:
     return lexicon().entries[path][name].tag
-
-
-def _drawn(tag: Tag) -> bool:
-    """Whether the base shows what the tag says at all; a caption full of things that are not there teaches nothing."""
-    slot = tag.path.split(".")[0]
-    return slot not in ("earrings", "belt", "gloves", "mask", "held", "species", "role") and tag.path != "hair.texture"
 
 
 def _ground(r: random.Random) -> tuple[Any, list[str]]:

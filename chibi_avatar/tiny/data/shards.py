@@ -19,7 +19,7 @@ import numpy as np
 from .scenes import PER_CHARACTER
 
 SHARD = 240  # pictures in a shard, a multiple of PER_CHARACTER
-FORMAT = 1
+FORMAT = 2
 MAX_MEMBER = 8 * 1024 * 1024
 
 

@@ -185,6 +185,23 @@ def test_wishes_the_base_cannot_follow_are_told() -> None:
     assert "animal_ears_rabbit" not in plan.pieces and any(n.startswith("animal_ears:") for n in plan.notes)
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "piece"),
+    [
+        ("glasses.kind", "square_glasses", "glasses_square"),
+        ("glasses.kind", "round_glasses", "glasses_round"),
+        ("glasses.kind", "glasses", "glasses_round"),
+        ("animal_ears.kind", "fox_ears", "animal_ears_fox"),
+        ("animal_ears.kind", "animal_ears", "animal_ears_cat"),
+        ("tail.kind", "fox_tail", "tail_fox"),
+        ("tail.kind", "tail", "tail_cat"),
+    ],
+)
+def test_what_is_worn_has_the_shape_that_was_asked_for(path, kind, piece) -> None:
+    """'ears' in 'fox_ears' is longer than 'fox': foxes had the ears of cats, and square glasses were round."""
+    assert piece in wardrobe.plan(Character({path: kind})).pieces
+
+
 def test_bad_requests_are_refused_by_name() -> None:
     """A typo would otherwise end in a stack trace far away."""
     with pytest.raises(AvatarError, match="preset"):

@@ -28,6 +28,7 @@ from chibi_avatar.prompt.presets import (
 )
 from chibi_avatar.prompt.tokens import estimate, pack, split_tags
 from chibi_avatar.prompt.variety import crowd, distance, draw
+from tools.tiny.words import says
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = "girl, (long pink hair:1.2), cat ears, white shirt, blue pleated skirt, no hat, happy"
@@ -87,6 +88,30 @@ def test_the_tiny_model_is_told_what_goes_without_saying():
     assert "from behind" in behind
     assert "front view" not in behind and "simple background" not in behind
     assert "front view" not in build("pink hair", "sd15").positive
+
+
+def test_the_tiny_model_is_asked_for_what_it_draws():
+    """It knows one word for each shape of the base; a rare one would be half known, and one for what is not there would paint blots."""
+    made = build("1boy, mohawk, superhero costume, square glasses, pearl earrings, smug", "tiny")
+    said = split_tags(made.positive)
+    assert {"spiky hair", "spacesuit", "rectangular eyewear", "smile"} <= set(said)
+    assert not {"mohawk", "superhero costume", "pearl earrings", "smug"} & set(said)
+    assert made.character["hair.style"] == "mohawk", "the avatar keeps its person's words"
+    assert "draws mohawk as spiky hair" in made.report and "does not draw pearl earrings" in made.report
+    assert "mohawk" in build("1boy, mohawk", "sd15").positive
+
+
+def test_the_tiny_model_is_not_told_what_is_out_of_sight():
+    """Cat ears under a hat and a uniform under a coat are not drawn: their words would be learned to mean nothing."""
+    made = build("girl in a red trench coat over a blazer uniform, beanie, cat ears", "tiny")
+    assert {"red coat", "beanie"} <= set(split_tags(made.positive))
+    assert "ears" not in made.positive and "blazer" not in made.positive
+    assert "cat ears (under beanie)" in made.report
+
+
+def test_the_tiny_models_words_are_those_of_the_wardrobe():
+    """After a change of lexicon or wardrobe its captions would say what is no longer drawn: run  python -m tools.tiny.words."""
+    assert load("dialects/tiny")["says"] == says()
 
 
 GOLDEN = {
