@@ -33,7 +33,9 @@ class Dialect(NamedTuple):
     sentence: bool = False
     unsaid: tuple[tuple[str, str], ...] = ()  # (field path, tag) for what the person leaves open
     vocabulary: frozenset[str] = frozenset()  # the only words that the model knows; empty: any
-    says: Mapping[str, Mapping[str, str | None]] = MappingProxyType({})  # field path → kind → the kind it is drawn as; None: it is not
+    says: Mapping[str, Mapping[str, str | None]] = MappingProxyType(
+        {}
+    )  # field path → kind → the kind it is drawn as; None: it is not
     silent: frozenset[str] = frozenset()  # fields and slots that are never drawn
     hides: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # field path → what is not seen under it
 

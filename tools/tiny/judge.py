@@ -219,16 +219,17 @@ def answers(judges: Judges, pictures: np.ndarray, batch: int = 32) -> Answers:
     for start in range(0, len(pictures), batch):
         some = pictures[start : start + batch]
         x = torch.from_numpy(some).to(device).movedim(-1, 1).float() / 255
-        out = judge(F.interpolate(x, (SIZE, SIZE), mode="area"))
-        heat = out["joints"].float()
+        small = F.interpolate(x, (SIZE, SIZE), mode="area")
+        out, mirrored = judge(small), judge(small.flip(3))
+        heat = (out["joints"] + mirrored["joints"].flip(3)[:, _MIRRORED]) / 2
         peak = heat.flatten(2).argmax(2)
         y, x0 = peak // MAP, peak % MAP
         joints = (torch.stack([_refined(heat, x0, y, 1), _refined(heat, x0, y, 0)], 2) / MAP).cpu().numpy()
         sure = torch.sigmoid(heat.flatten(2).amax(2)).cpu().numpy()
         found = {
-            "hair": torch.sigmoid(out["hair"].float()).cpu().numpy(),
+            "hair": torch.sigmoid((out["hair"] + mirrored["hair"].flip(2)) / 2).cpu().numpy(),
             "joints": joints,
-            "features": out["features"].float().cpu().numpy(),
+            "features": out["features"].cpu().numpy(),
         }
         points = np.concatenate([joints * (some.shape[2], some.shape[1]), sure[:, :, None]], 2)
         for name, cut in CUTS.items():

@@ -19,7 +19,10 @@ from chibi_avatar.prompt.lexicon import WORN, lexicon
 from chibi_avatar.tiny.data.scenes import EXPRESSIONS
 
 DIALECT = Path(__file__).parents[2] / "chibi_avatar" / "prompt" / "data" / "dialects" / "tiny.json"
-_BODIES = ({"outfit.kind": "space_suit"}, {"outfit.kind": "sailor_uniform"})  # what changes neither of these is not drawn
+_BODIES = (
+    {"outfit.kind": "space_suit"},
+    {"outfit.kind": "sailor_uniform"},
+)  # what changes neither of these is not drawn
 _FAR = 0.75  # faces further apart than this, in weights of morphs, are not the same face
 
 
