@@ -149,8 +149,8 @@ _PLAIN = {
 
 
 def _negative(character: Character, dial: Dialect, parsed: Parse, positive: str) -> str:
-    said = set(split_tags(positive))
-    wanted = [tag for tag in (*absent_tags(character), *parsed.negatives) if tag not in said]
+    there = set(split_tags(positive))
+    wanted = [tag for tag in (*absent_tags(character), *parsed.negatives) if tag not in there]
     if dial.form == "prose" and not dial.negative and not wanted:
         return ""
     return ", ".join(dict.fromkeys([*dial.negative, *wanted]))

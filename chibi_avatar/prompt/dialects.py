@@ -33,9 +33,8 @@ class Dialect(NamedTuple):
     sentence: bool = False
     unsaid: tuple[tuple[str, str], ...] = ()  # (field path, tag) for what the person leaves open
     vocabulary: frozenset[str] = frozenset()  # the only words that the model knows; empty: any
-    says: Mapping[str, Mapping[str, str | None]] = MappingProxyType(
-        {}
-    )  # field path → kind → the kind it is drawn as; None: it is not
+    # field path → kind → the kind it is drawn as; None: it is not drawn
+    says: Mapping[str, Mapping[str, str | None]] = MappingProxyType({})
     silent: frozenset[str] = frozenset()  # fields and slots that are never drawn
     hides: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # field path → what is not seen under it
 

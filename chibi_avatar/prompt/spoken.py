@@ -22,9 +22,8 @@ def spoken(character: Character, dial: Dialect) -> tuple[Character, list[str]]:
             continue
         if path in dial.silent or path.split(".")[0] in dial.silent:
             changes |= _without(character, path)
-            if path.endswith(".kind") or path.startswith(
-                "face."
-            ):  # what a role or a species wears is said by its own fields
+            # what a role or a species wears is said by fields of its own
+            if path.endswith(".kind") or path.startswith("face."):
                 left_out.append(value_tag(path, value))
         elif (other := dial.says.get(path, {}).get(str(value), value)) is None:
             changes |= _without(character, path)
