@@ -162,7 +162,8 @@ def tiny_avatar(f: Flow) -> None:
     guides = f("ChibiAvatarGuides", "Guide maps", avatar=avatar[0], view_set="sides4", size=384, layout="batch")
     sides = _controlled(f, encoded, control[0], guides[2], "Follow the views")
     around = f("VAEEncode", "Views latent", pixels=guides[5], vae=tiny[2])
-    views = _repaint(f, tiny[0], sides, encoded[1], around[0], tiny[2], title="Paint the views", steps=6)
+    # the back is told the words for the front: much guidance would tint it
+    views = _repaint(f, tiny[0], sides, encoded[1], around[0], tiny[2], title="Paint the views", steps=6, cfg=2.0)
     inside = f("GrowMask", "Away from the edges", mask=guides[4], expand=-5, tapered_corners=True)
     kept = f(
         "ImageCompositeMasked", "Edges of the base", destination=guides[5], source=views[0], x=0, y=0, resize_source=False,
