@@ -13,8 +13,8 @@ from .facts import Parse
 from .form import read_form
 from .parse import parse
 from .prose import chinese, english
-from .spoken import said, spoken
-from .tags import Tag, absent_tags, character_tags
+from .spoken import spoken
+from .tags import Tag, absent_tags, character_tags, said
 from .tokens import Chunk, Counter, estimate, pack, split_tags
 from .variety import draw
 from .wildcards import Expander

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..character import Character
 from .dialects import Dialect
-from .tags import value_tag
+from .tags import said, value_tag
 
 
 def spoken(character: Character, dial: Dialect) -> tuple[Character, list[str]]:
@@ -46,12 +46,6 @@ def spoken(character: Character, dial: Dialect) -> tuple[Character, list[str]]:
     if left_out := [text for text in dict.fromkeys(left_out) if text]:
         notes.append(f"the {dial.id} model does not draw {', '.join(left_out)}")
     return (now.having(hidden) if hidden else now), notes
-
-
-def said(character: Character, path: str) -> bool:
-    """Whether somebody or something said this field; defaults are filled in silently."""
-    evidence = character.evidence(path)
-    return evidence is None or evidence.source != "default"
 
 
 def _without(character: Character, path: str) -> dict[str, object]:

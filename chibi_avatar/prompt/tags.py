@@ -23,6 +23,12 @@ class Tag(NamedTuple):
     weight: float = 1.0
 
 
+def said(character: Character, path: str) -> bool:
+    """Whether somebody or something said this field; defaults are filled in silently."""
+    evidence = character.evidence(path)
+    return evidence is None or evidence.source != "default"
+
+
 def color_words(color: Color) -> str:
     """A colour's name for a prompt: its own, else the nearest known colour's."""
     from .lexicon import nearest_color
@@ -122,8 +128,7 @@ def character_tags(
     weights = weights or {}
     values = {}
     for path, value in character.items():
-        evidence = character.evidence(path)
-        if path not in hidden and (evidence is None or evidence.source != "default"):
+        if path not in hidden and said(character, path):
             values[path] = value
     tags: list[Tag] = []
 

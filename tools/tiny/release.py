@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 from chibi_avatar.setup import paths
 from chibi_avatar.tiny import weights
+from chibi_avatar.tiny.data.captions import NEGATIVE, SUBJECT
 from chibi_avatar.tiny.data.store import Store
 from chibi_avatar.tiny.networks.unet import to_original
 from chibi_avatar.tiny.training import finished
 
-DIALECT = Path(__file__).parents[2] / "chibi_avatar" / "prompt" / "data" / "dialects" / "tiny.json"
+from .words import tell
 
 
 def main() -> int:
@@ -44,9 +44,7 @@ def main() -> int:
         sys.stdout.write(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB\n")
     sys.stdout.write(f"together {total / 1e6:.1f} MB\n")
     words = sorted({word for item in store.items for text, _ in item.tags for word in text.lower().split()})
-    dialect = json.loads(DIALECT.read_text(encoding="utf-8"))
-    dialect["vocabulary"] = " ".join([*words, "solo", "chibi", "nsfw"])
-    DIALECT.write_text(json.dumps(dialect, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    tell("vocabulary", " ".join([*words, *SUBJECT, NEGATIVE]))
     return 0
 
 

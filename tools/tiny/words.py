@@ -8,13 +8,13 @@ Run it after a change of the lexicon or of the wardrobe, and draw the training p
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Collection
 from pathlib import Path
 
 from chibi_avatar.avatar.build import FACES
 from chibi_avatar.avatar.wardrobe import HAIR, OUTFITS, nearest, plan
 from chibi_avatar.character import Character
+from chibi_avatar.prompt.dialects import dialect
 from chibi_avatar.prompt.lexicon import WORN, lexicon
 from chibi_avatar.tiny.data.scenes import EXPRESSIONS
 
@@ -28,7 +28,7 @@ _FAR = 0.75  # faces further apart than this, in weights of morphs, are not the 
 
 def says() -> dict[str, dict[str, str]]:
     """Field path → the kind that is said → the kinds drawn like it, space-separated; under "" what is not drawn."""
-    silent = json.loads(DIALECT.read_text(encoding="utf-8"))["silent"]
+    silent = dialect("tiny").silent
     paths = ["hair.style", "hair.bangs", "outfit.kind", *(f"{slot}.kind" for slot in WORN if slot not in silent)]
     out = {path: _alike(path) for path in paths}
     out["expression"] = _faces()
@@ -72,12 +72,12 @@ def _apart(a: str, b: str) -> float:
     return sum((one.get(name, 0.0) - other.get(name, 0.0)) ** 2 for name in {*one, *other}) ** 0.5
 
 
-def main() -> int:
-    dialect = json.loads(DIALECT.read_text(encoding="utf-8"))
-    dialect["says"] = says()
-    DIALECT.write_text(json.dumps(dialect, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return 0
+def tell(key: str, value: object) -> None:
+    """Put ``value`` into the model's dialect."""
+    data = json.loads(DIALECT.read_text(encoding="utf-8"))
+    data[key] = value
+    DIALECT.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tell("says", says())
