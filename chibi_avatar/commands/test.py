@@ -11,6 +11,9 @@ from ..setup import paths
 
 ENVIRONMENT = "test"
 PASS_THROUGH = True
+# Unit tests are many and short: they share the cores. The others measure times or start servers: one after the other.
+UNIT = ["tests/unit", "--numprocesses=logical", "--maxprocesses=4", "--dist=worksteal"]
+REAL = ["tests/node", "tests/comfy", "tests/browser", "tests/oracle"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return subprocess.call(pytest_command(arguments.pytest_arguments + arguments.rest), cwd=paths.CHECKOUT)
+    given = arguments.pytest_arguments + arguments.rest
+    runs = [given] if given else [UNIT, REAL]
+    return max(subprocess.call(pytest_command(one), cwd=paths.CHECKOUT) for one in runs)
 
 
 def pytest_command(arguments: list[str]) -> list[str]:
