@@ -144,6 +144,11 @@ EARS = {
     "mouse": "cat",
     "tiger": "cat",
     "panda": "cat",
+    "lion": "cat",
+    "leopard": "cat",
+    "raccoon": "cat",
+    "koala": "cat",
+    "squirrel": "fox",
 }
 TAILS = {
     "cat": "cat",
@@ -156,7 +161,16 @@ TAILS = {
     "devil": "cat",
     "demon": "cat",
     "dragon": "cat",
+    "dinosaur": "cat",
+    "tiger": "cat",
+    "lion": "cat",
+    "mouse": "cat",
+    "cow": "cat",
+    "horse": "cat",
+    "raccoon": "fox",
+    "bear": "rabbit",
 }
+_ANY_ANIMAL = ("animal_ears", "ears", "tail", "fluffy_tail", "multiple_tails")
 
 
 # garments that bring a whole set along when no outfit is named
@@ -204,7 +218,7 @@ def plan(character: Character) -> Plan:
     style = _hair(c, masculine, note)
     if style != "bald":
         pieces.append(f"hair_{style}")
-        fringe = nearest(FRINGE, c["hair.bangs"]) or "full"
+        fringe = "swept_back" if c["hair.bangs"] == "none" else nearest(FRINGE, c["hair.bangs"]) or "full"
         if c.evidence("hair.bangs") and c.evidence("hair.bangs").source == "default":
             fringe = {
                 "hime": "blunt",
@@ -222,6 +236,8 @@ def plan(character: Character) -> Plan:
     for slot, (name, how) in _garments(c, masculine, note).items():
         pieces.append(f"{slot}_{name}")
         cloth[pieces[-1]] = how
+    if c.get("shoes.kind") == "none":
+        notes.append("shoes.kind: the 3D base has no bare feet; it keeps its shoes")
 
     hair = c["hair.color"].hex
     worn: list[tuple[str, Mapping[str, str] | None, Cloth]] = [
@@ -240,8 +256,12 @@ def plan(character: Character) -> Plan:
         kind = c.get(f"{slot}.kind")
         if not kind or kind == "none":
             continue
+        shape = nearest(table, kind) if table else None
+        if kind in _ANY_ANIMAL and table:  # the tail of whose ears they are
+            shape = nearest(table, c.get("animal_ears.kind")) or nearest(table, c.get("species")) or shape
+        named = slot in ("animal_ears", "tail") and kind not in _ANY_ANIMAL
         if (slot == "hair_ornament" and "bow" not in kind and "ribbon" not in kind) or (
-            slot == "hat" and nearest(HATS, kind) is None  # a tiara is not some kind of cap
+            shape is None and (slot == "hat" or named)  # a tiara is not some kind of cap, nor are an elf's ears a cat's
         ):
             notes.append(f"{slot}: {kind.replace('_', ' ')} is in the picture's prompt but not on the 3D avatar")
             continue
@@ -250,10 +270,10 @@ def plan(character: Character) -> Plan:
                 "straw": Cloth("#ecd08a", "#d9576b"),
                 "witch": Cloth("#5a4a86", "#d98a4a"),
                 "cap": Cloth("#d9576b", "#b9445a"),
-            }.get(nearest(HATS, kind), default)
+            }.get(str(shape), default)
         if slot == "wings" and nearest({"devil": "x", "demon": "x", "bat": "x", "dragon": "x"}, kind):
             default = Cloth("#6d4f75", "#4e3856")
-        name = slot if table is None else f"{slot}_{nearest(table, kind) or next(iter(table.values()))}"
+        name = slot if table is None else f"{slot}_{shape or next(iter(table.values()))}"
         name = {"bag": "bag_backpack", "hair_ornament": "hair_ornament_bow"}.get(name, name)
         pieces.append(name)
         cloth[name] = _colored(default, c.get(f"{slot}.color"), c.get(f"{slot}.color2"), c.get(f"{slot}.pattern"))

@@ -22,6 +22,8 @@ def simile(body: list[Piece]) -> set[int]:
         if "".join(piece.words) in _LIKE:
             end = next((k for k in range(i + 1, min(len(body), i + 8)) if "".join(body[k].words) in _ALIKE), i)
             found.update(k for k in range(i + 1, end) if not body[k].meaning("color"))
+            if end == i and i + 2 < len(body) and _person_like(body[i + 1]) and body[i + 2].words == ("的",):
+                found.add(i + 1)
         elif piece.words == ("as",) and i >= 2 and body[i - 2].words == ("as",):
             found.update(range(i + 1, min(len(body), i + 3)))
     return found
@@ -56,6 +58,9 @@ class Choices:
         for first in ("banned", "idiom"):
             if first in kinds:
                 return first, piece.meaning(first)
+        beside = body[i + 1] if i + 1 < len(body) and not body[i + 1].brk else None
+        if "".join(piece.words) == "全身" and beside is not None and beside.meaning("color"):
+            return "in", piece.meanings[0]  # a colour to wear, no framing
         if piece.words == ("tan",) and len(body) == 1:
             return "tone", Meaning("tone", "tan")
         if len(kinds) == 1 and len(piece.meanings) == 1:
@@ -100,11 +105,11 @@ class Choices:
         if "adj" in kinds and kinds & {"entry", "tone", "shade", "very", "slight", "fill", "number"}:
             if noun_next or "entry" not in kinds:
                 return "adj", piece.meaning("adj")
-            beside = following.meaning("entry") if following is not None else None
-            if beside is not None and beside.value.path == "face.beard":
+            named = following.meaning("entry") if following is not None else None
+            if named is not None and named.value.path == "face.beard":
                 return "fill", None
         if "shade" in kinds:
-            if following is not None and following.meaning("color"):
+            if beside is not None and beside.meaning("color"):
                 return "shade", piece.meaning("shade")
             if "tone" in kinds and following is not None and following.meaning("head"):
                 return "tone", piece.meaning("tone")
@@ -149,6 +154,7 @@ class Choices:
             None,
         )
         named = after is not None and any(m.kind == "pattern" and m.value.id == "print" for m in after.meanings)
+        named = named or after is not None and "".join(after.words) in ("图案的", "印花的", "花纹的")
         written = before is not None and "".join(before.words) in grammar["printed"]
         on_it = (
             after is not None

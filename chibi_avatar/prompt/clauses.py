@@ -280,5 +280,7 @@ def _owner(pieces: list[Piece], k: int) -> bool:
 
 FIRST_PERSON = frozenset(("我", "me", "i", "myself"))
 _KIN = frozenset("妈爸奶爷姐妹哥弟孙女儿蜜婆公")
-_NUMBERS = {"two": 2, "2": 2, "两": 2, "俩": 2, "三": 3, "three": 3, "3": 3}
+_NUMBERS = {
+    "two": 2, "2": 2, "两": 2, "俩": 2, "three": 3, "3": 3, "三": 3, "four": 4, "4": 4, "四": 4, "five": 5, "5": 5, "五": 5, "six": 6, "6": 6, "六": 6,
+}  # fmt: skip
 PRONOUNS = frozenset(("she", "her", "he", "him", "his", "她", "他"))

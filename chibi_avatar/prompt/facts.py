@@ -14,6 +14,7 @@ GENERIC = frozenset(
 )  # fmt: skip
 
 
+_CLOTHES = ("outfit.kind", "top.kind", "bottom.kind", "dress.kind")
 _SHARED = ("scene.", "style.", "pose.framing", "pose.view")
 
 
@@ -171,7 +172,7 @@ class Notebook:
         """Fields that a word implies, unless something said otherwise."""
         lex = lexicon()
         for path, value in entry.also:
-            if path in self.person.fields:
+            if path in self.person.fields or path in _CLOTHES:  # clothes come at the end, if nothing else is worn
                 continue
             self.person.fields[path] = literal(path, value, lex.tones)
             self.person.implied.add(path)
@@ -197,6 +198,10 @@ class Notebook:
         if noun.eye:
             self._eye(noun.eye, words[0].color(), start, end)
             return
+        if path == "hair.color" and noun.entry is not None and isinstance(fields.get(path), Color):
+            if fields[path].name != words[0].name and path not in self.person.implied:
+                self.extra(f"{words[0].name} {noun.entry.tag}", start, end)  # a pink fringe in black hair
+                return
         first = words[0].color()
         mixed = fields.get("hair.coloring") in ("gradient", "streaked", "inner", "two_tone")
         if path == "hair.color" and mixed and "hair.color" in fields and "hair.color2" not in fields:
@@ -239,9 +244,10 @@ class Notebook:
                 self.put("eyes.color_right", color, start, end)
 
     def finish(self) -> None:
-        """An archer's bow is no ribbon. Drop what only repeats: a right eye of the left eye's colour, a second hair colour equal to the first."""
+        """Roles get their clothes. An archer's bow is no ribbon. Drop what only repeats: a right eye of the left eye's colour, a second hair colour equal to the first."""
         for person in self.parse.people:
             fields = person.fields
+            self._dress(person)
             archer = fields.get("role") in ("archer", "ranger") or fields.get("bag.kind") == "quiver"
             if archer and fields.get("hair_ornament.kind") == "bow" and "held.kind" not in fields:
                 del fields["hair_ornament.kind"]
@@ -252,6 +258,20 @@ class Notebook:
                 fields["belt.kind"] = "obi"
             for path in [p for p in fields if p.endswith(".color2") and fields[p] == fields.get(p[:-1])]:
                 del fields[path]
+
+    def _dress(self, person: Person) -> None:
+        """A nurse of whose clothes nothing is said wears a nurse's; a man no dress that nobody asked for."""
+        entries = lexicon().entries
+        fields = person.fields
+        role = entries["role"].get(str(fields.get("role")))
+        if role is None or any(path in fields for path in _CLOTHES):
+            return
+        for path, value in role.also:
+            worn = entries[path][value]
+            dress = path == "dress.kind" or worn.shape == "dress"
+            if not (worn.tag in self.parse.negatives or dress and fields.get("presentation") == "masculine"):
+                fields[path] = value
+                person.implied.add(path)
 
 
 def literal(path: str, text: str, tones: dict[str, Color]) -> Any:

@@ -6,7 +6,7 @@ from functools import cache
 
 from .choices import Choice
 from .datafiles import load
-from .facts import Notebook, Noun, Parse, color_path, is_garment
+from .facts import GENERIC, Notebook, Noun, Parse, color_path, is_garment
 from .lexicon import WORN, ColorWord, Entry, Pattern, lexicon
 from .refusals import Refusals
 from .segment import Piece
@@ -71,6 +71,8 @@ class Nouns(Refusals):
         self.place = ""
         self.part: Piece | None = None
         self.apart = False
+        self.shared = False
+        self.detail = False
         self.clothed_at = -1
         self.negwords: list[tuple[str, Piece]] = []
 
@@ -84,6 +86,9 @@ class Nouns(Refusals):
             if self.half and color_path(noun.path) == "hair.color":
                 self.book.put("hair.coloring", "two_tone", *self.color_span)
             self.book.colors(noun, self.colors, *self.color_span, weight=self.intensity)
+            for other in self.nouns if self.shared else ():
+                if other is not noun and not other.colored and not other.negated and color_path(other.path):
+                    self.book.colors(other, self.colors, *self.color_span)
         self.colors = []
         self.intensity = 1.0
 
@@ -223,10 +228,19 @@ class Nouns(Refusals):
                 self.book.extra(f"{self.colors[0].name} {entry.tag}", noun.start, noun.end)
                 self.colors = []
             self.yield_to(noun)
+            self.second_thing(noun)
             if self.book.put(entry.path, entry.value, noun.start, noun.end):
                 self.book.also(entry, noun.start, noun.end)
                 if weight != 1.0:
                     self.book.person.weights[entry.path] = weight
+            elif (
+                is_garment(entry.path) and entry.tag in self.book.person.extras
+            ):  # kept as free text, and so is its colour
+                if self.colors:
+                    self.book.person.extras.remove(entry.tag)
+                    self.book.extra(f"{self.colors[0].name} {entry.tag.removeprefix('holding ')}", noun.start, noun.end)
+                    self.colors, noun.colored = [], True
+                noun.path = "extra"
         if (
             self.colors
             and len(self.colors) == 2
@@ -254,6 +268,31 @@ class Nouns(Refusals):
         self.take_adjectives(noun)
         self.flush_patterns(noun)
         self.intensity = 1.0
+
+    def second_thing(self, noun: Noun) -> None:
+        """``a white shirt under a beige vest``: two coloured things of one slot; the plainer one becomes free text."""
+        fields, path = self.book.person.fields, noun.path
+        old = fields.get(path)
+        color = color_path(path)
+        if (
+            not isinstance(old, str)
+            or old == "none"
+            or old == noun.entry.value
+            or old not in GENERIC
+            or noun.entry.value in GENERIC
+        ):
+            return
+        if path in self.book.person.implied or not is_garment(path):
+            return
+        layered = path == "neck.kind" and old not in noun.entry.value
+        if layered or self.colors and color in fields:
+            tag = lexicon().entries[path][old].tag
+            own = fields.pop(color, None)
+            fields.pop(f"{color}2", None)
+            fields.pop(f"{path.split('.')[0]}.pattern", None)
+            text = f"{own.name} {tag}" if own else tag
+            self.book.extra(text, noun.start, noun.end)
+            self.parse.notes.append(f"'{text}' besides '{noun.entry.tag}': kept as free text")
 
     def yield_to(self, noun: Noun) -> None:
         """``圆框墨镜``: of two words for one thing side by side the last one is the thing."""
@@ -323,7 +362,8 @@ class Nouns(Refusals):
         target = next((n for n in reversed(self.nouns) if not n.colored and (color_path(n.path) or n.accent)), None)
         if target is not None and target.start < self.clothed_at <= self.color_span[0] and not is_garment(target.path):
             target = None
-        if target is None and not self.nouns and self.last is not None and color_path(self.last.path):
+        worn = self.dressed and self.neg is None and self.last is not None and self.last.colored  # all in white
+        if target is None and not self.nouns and self.last is not None and color_path(self.last.path) and not worn:
             target = self.last if not self.last.colored or self.neg is not None or self.last.negated is False else None
         if not self.colors:
             return
@@ -351,7 +391,22 @@ class Nouns(Refusals):
         if target is not None:
             self.attach(target)
         else:
-            if self.dressed:
+            owner = next(
+                (
+                    n
+                    for n in reversed(self.nouns)
+                    if n.colored and not n.negated and (is_garment(n.path) or n.path == "hair.color")
+                ),
+                None,
+            )
+            if (
+                self.dressed and self.detail and owner is not None
+            ):  # white lace on a black dress, a streak in black hair
+                group = owner.path.split(".")[0]
+                self.book.put(f"{group}.color2", self.colors[-1].color(), *self.color_span, weak=True)
+                if group == "hair":
+                    self.book.put("hair.coloring", "streaked", *self.color_span, weak=True)
+            elif self.dressed:
                 self.book.colors(Noun("outfit.color", *self.color_span), self.colors, *self.color_span)
             else:
                 start, end = self.color_span

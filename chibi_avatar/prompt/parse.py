@@ -145,9 +145,14 @@ class Reader(Tints):
         grammar = load("grammar")
         if word in grammar["parts"]:
             self.part = piece
+        if word in grammar["shared"] and self.nouns:
+            self.shared = True
+        if word in grammar["lock"] and self.neg is None and self.color_follows(i):
+            streak = lexicon().entries["hair.coloring"]["streaked"]
+            self.push(Noun("hair.coloring", piece.start, piece.end, entry=streak, accent=True))
         if word in FIRST_PERSON and self.parse.subjects > 1 and self.parse.with_me and i == 0:
             self.turn_to(0)
-        if word in grammar["ears"] and self.neg is not None:
+        if not self.color_ears(piece) and word in grammar["ears"] and self.neg is not None:
             self.push(
                 Noun(
                     "animal_ears.kind",
@@ -157,7 +162,20 @@ class Reader(Tints):
                 )
             )
 
+    def color_ears(self, piece: Piece) -> bool:
+        """``a fox girl with orange ears``: whether a pending colour goes to the ears that she has."""
+        worn = self.book.person.fields.get("animal_ears.kind", "none") != "none"
+        if not (worn and self.colors and "".join(piece.words) in load("grammar")["ears"]):
+            return False
+        self.attach(Noun("animal_ears.kind", piece.start, piece.end))
+        return True
+
     def on_place(self, piece: Piece, meaning: Meaning, body, i) -> None:
+        if self.colors and self.neg is None and piece.words[:2] == ("头", "发"):
+            hair = Noun("hair.color", piece.start, piece.end, bare=True)
+            self.attach(hair)
+            self.nouns.append(hair)
+            self.last = hair
         self.on_wear(piece, meaning, body, i)
         self.place = meaning.value
         if self.nouns and (piece.latin or i and body[i - 1].words[-1] == "在"):
@@ -167,6 +185,8 @@ class Reader(Tints):
         if self.describe(piece):
             return 1
         word = piece.words[0]
+        if self.color_ears(piece):
+            return 1
         if len(piece.words) == 1 and word.endswith("less") and len(word) > 6:
             stem = lexicon().lookup((word[:-4],)) or lexicon().lookup((word[:-4] + "s",))
             target = next((m for m in stem if m.kind == "entry"), None)
@@ -249,6 +269,13 @@ class Reader(Tints):
     # -- links -----------------------------------------------------------------------------------------------------
 
     def on_and(self, piece: Piece, meaning, body, i) -> None:
+        if self.detail and self.patterns and self.patterns[-1][1] is body[i - 1] and self.last is not None:
+            if is_garment(self.last.path):  # a dress with stripes and a belt: the stripes are not the belt's
+                if self.colors:
+                    group = self.last.path.split(".")[0]
+                    self.book.put(f"{group}.color2", self.colors[-1].color(), *self.color_span, weak=True)
+                    self.colors = []
+                self.flush_patterns(self.last)
         self.linked = True
         self.neg_linked = True
 
@@ -262,6 +289,7 @@ class Reader(Tints):
         self.end_negation()
         if self.side:
             return
+        self.shared = self.shared or piece.words[0] in ("都", "全")
         self.described = self.nouns[-1] if self.nouns else None
         if self.nouns and not self.nouns[-1].colored and not self.colors and color_path(self.nouns[-1].path):
             self.copula = self.nouns[-1]
@@ -276,11 +304,13 @@ class Reader(Tints):
         self.linked = False
         self.copula = None
         self.dressed = True
+        self.detail = piece.words[0] in ("with", "带", "带着", "有") or piece.words[-1] == "是"
         if piece.words[0] in ("穿", "wearing", "wears", "wear", "dressed"):
             self.clothed_at = piece.start
 
     def on_in(self, piece: Piece, meaning, body, i) -> None:
         self.dressed = True
+        self.detail = False
 
     def on_hold(self, piece: Piece, meaning, body, i) -> None:
         self.on_wear(piece, meaning, body, i)
@@ -416,6 +446,8 @@ class Reader(Tints):
             if self.describe(piece):
                 return 1
         found = self.compose(found, piece)
+        if found.path == "hair.coloring" and self.nouns and self.nouns[-1].accent and not self.nouns[-1].colored:
+            return
         ahead = self.chosen[i + 1] if i + 1 < len(body) and piece.latin and body[i + 1].start <= piece.end + 1 else None
         if (
             ahead is not None
@@ -517,6 +549,17 @@ class Reader(Tints):
             if who:
                 self.book.person.fields["presentation"] = "feminine" if who.group() in _FEMININE else "masculine"
                 self.book.person.implied.add("presentation")
+        if (
+            self.holding
+            and self.neg is None
+            and found.path in ("hat.kind", "glasses.kind", "mask.kind", "shoes.kind")
+            and found.id != "none"
+        ):
+            color = f"{self.colors[0].name} " if self.colors else ""
+            self.book.extra(f"holding {color}{found.tag}", piece.start, piece.end)
+            self.book.span(piece.start, piece.end, "field", "extra")
+            self.colors, self.adjectives, self.holding = [], [], False
+            return
         noun = Noun(found.path, piece.start, piece.end, entry=found, words=piece.words)
         noun.accent = found.path == "hair.coloring" and found.id in ("streaked", "inner")
         self.push(noun, body, i)

@@ -58,7 +58,7 @@ class Tints(Choices, People, Nouns):
             and self.nouns[-1].accent
             and not self.nouns[-1].colored
             and i
-            and self.chosen[i - 1][0] == "entry"
+            and self.chosen[i - 1][0] in ("entry", "tips")
         ):
             self.attach(self.nouns[-1])
             return
@@ -131,6 +131,10 @@ class Tints(Choices, People, Nouns):
             self.book.extra(piece.words[0] if piece.latin else meaning.value.tag, piece.start, piece.end)
             return
         if self.colors and self.printed(piece, body, i) and self.last is not None and is_garment(self.last.path):
+            if len(self.colors) > 1 and not self.last.colored:
+                self.attach(self.last)
+                self.book.put(f"{self.last.path.split('.')[0]}.pattern", meaning.value.id, piece.start, piece.end)
+                return
             self.book.put(
                 f"{self.last.path.split('.')[0]}.color2", self.colors[-1].color(), *self.color_span, weak=True
             )
@@ -147,6 +151,8 @@ class Tints(Choices, People, Nouns):
             group = target.path.split(".")[0]
             self.book.put(f"{group}.color2", self.colors[-1].color(), *self.color_span, weak=True)
             self.colors = []
+            self.book.put(f"{group}.pattern", "polka_dot", piece.start, piece.end)
+            return
         elif self.colors:
             self.book.extra(f"{self.colors[-1].name} {piece.words[-1] if piece.latin else 'spots'}", *self.color_span)
             self.colors = []

@@ -195,11 +195,28 @@ def test_wishes_the_base_cannot_follow_are_told() -> None:
         ("animal_ears.kind", "animal_ears", "animal_ears_cat"),
         ("tail.kind", "fox_tail", "tail_fox"),
         ("tail.kind", "tail", "tail_cat"),
+        ("hair.bangs", "none", "fringe_swept_back"),
     ],
 )
 def test_what_is_worn_has_the_shape_that_was_asked_for(path, kind, piece) -> None:
     """'ears' in 'fox_ears' is longer than 'fox': foxes had the ears of cats, and square glasses were round."""
     assert piece in wardrobe.plan(Character({path: kind})).pieces
+
+
+def test_a_tail_is_of_the_same_animal() -> None:
+    """A fox would have a cat's tail as soon as its tail is only called fluffy."""
+    assert "tail_fox" in wardrobe.plan(Character({"animal_ears.kind": "fox_ears", "tail.kind": "fluffy_tail"})).pieces
+    assert "tail_fox" in wardrobe.plan(Character({"species": "wolf_person", "tail.kind": "tail"})).pieces
+
+
+@pytest.mark.parametrize(("path", "kind"), [("animal_ears.kind", "elf_ears"), ("tail.kind", "fish_tail")])
+def test_what_the_base_does_not_have_is_left_off_and_told(path, kind) -> None:
+    """An elf would have a cat's ears, a mermaid a cat's tail."""
+    plan = wardrobe.plan(Character({path: kind}))
+    slot = path.split(".")[0]
+    assert not any(piece.startswith(slot) for piece in plan.pieces)
+    assert any(kind.replace("_", " ") in note for note in plan.notes)
+    assert any(note.startswith("shoes") for note in wardrobe.plan(Character({"shoes.kind": "none"})).notes)
 
 
 def test_bad_requests_are_refused_by_name() -> None:

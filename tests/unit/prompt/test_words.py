@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from chibi_testing.prompt_sentences import FOLDER, score, sentences
 
+from chibi_avatar.character import Color
 from chibi_avatar.prompt import build
 from chibi_avatar.prompt.parse import parse
 
@@ -200,3 +201,73 @@ def test_refusing_clothes_undresses_nobody(text):
         value == "none" for path, value in result.character.items() if path.startswith(("top", "bottom", "outfit"))
     )
     assert "shirt" not in result.positive and "pants" not in result.positive
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a girl with dark red hair in a bright red dress", {"hair.color": "dark red", "dress.color": "bright red"}),
+        ("a pale orange sweater", {"top.color": "light orange", "skin.color": None}),
+        ("头发眼睛都是蓝色的女孩", {"hair.color": "blue", "eyes.color": "blue"}),
+        ("hair and eyes are both green", {"hair.color": "green", "eyes.color": "green"}),
+        ("帽子、围巾和手套都是红色的", {"hat.color": "red", "neck.color": "red", "gloves.color": "red"}),
+        ("白衬衫外面套一件米色毛衣背心", {"top.kind": "sweater_vest", "top.color": "beige", "extra": ("white collared shirt",)}),
+        ("ice cream cone and a red balloon", {"held.kind": "ice_cream", "held.color": None, "extra": ("red balloon",)}),
+        ("black dress with white lace", {"dress.color": "black", "dress.color2": "white", "outfit.color": None}),
+        ("黑色披风里面是红色", {"outer.color": "black", "outer.color2": "red", "outfit.color": None}),
+        ("狐狸女孩", {"animal_ears.kind": "fox_ears", "presentation": "feminine", "extra": None}),
+        ("兔子男孩", {"animal_ears.kind": "rabbit_ears", "presentation": "masculine", "held.kind": None}),
+        ("一个看起来像男孩子的女孩", {"presentation": "feminine"}),
+        ("黑色帽子上有红色蝴蝶结", {"hat.color": "black", "hair_ornament.kind": "bow", "hair_ornament.color": "red"}),
+        ("黑头发里有一撮白毛", {"hair.color": "black", "hair.color2": "white", "outfit.color": None}),
+        ("anything but pink hair", {"hair.color": None}),
+        ("blue-green eyes", {"eyes.color": "teal", "eyes.color_right": None}),
+        ("发尾渐变粉色的银色长发", {"hair.color": "silver", "hair.color2": "pink", "hair.coloring": "gradient"}),
+        ("blue dress with white polka dots and a yellow belt", {"dress.pattern": "polka_dot", "belt.color": "yellow", "belt.pattern": None}),
+        ("dress with red and white stripes", {"dress.color": "red", "dress.color2": "white", "dress.pattern": "striped"}),
+        ("穿熊猫图案的卫衣", {"top.kind": "hoodie", "held.kind": None}),
+        ("baseball cap backwards", {"hat.kind": "cap", "extra": None}),
+        ("a girl with blond hair, wearing white", {"hair.color": "blonde", "outfit.color": "white"}),
+        ("全身粉色的女孩", {"outfit.color": "pink", "pose.framing": None}),
+        ("fox girl with orange ears", {"animal_ears.color": "orange", "extra": None}),
+        ("black hair with a pink fringe", {"hair.color": "black", "extra": ("pink blunt bangs",)}),
+        ("black hair with a streak of red", {"hair.color2": "red", "hair.coloring": "streaked", "outfit.color": None}),
+        ("blue dress with stripes and a yellow belt", {"dress.pattern": "striped", "belt.pattern": None}),
+        ("蓝色裙子带白色条纹和黄色腰带", {"bottom.color2": "white", "bottom.pattern": "striped", "belt.color": "yellow"}),
+        ("手里拿着一顶草帽的女孩", {"hat.kind": None, "extra": ("holding straw hat",)}),
+    ],
+)  # fmt: skip
+def test_whose_colour_and_whose_thing(text, wanted):
+    """The colour would go to another thing, or the thing would be lost."""
+    person = parse(text).people[0]
+    got = {**person.fields, "extra": tuple(person.extras) or None}
+    for path, value in wanted.items():
+        have = got.get(path)
+        assert (have.name if isinstance(have, Color) else have) == value, (path, have, got)
+
+
+def test_a_role_wears_its_clothes():
+    """An astronaut would stand there in a T-shirt; one in a hoodie would lose it."""
+    assert fields("宇航员女孩")["outfit.kind"] == "space_suit"
+    assert fields("小公主")["dress.kind"] == "princess_dress"
+    assert "outfit.kind" not in fields("an astronaut in a red hoodie")
+    assert "outfit.kind" not in fields("a knight without armor")
+    assert "outfit.kind" not in fields("a male nurse")  # the base would put him into a dress that nobody asked for
+    assert fields("a nurse in a red coat")["outer.color"].name == "red"
+
+
+def test_more_figures_than_two_are_told():
+    """Five girls would become one, without a word."""
+    assert any("5 figures" in note for note in build("五个女孩", "sd15").notes)
+
+
+@pytest.mark.parametrize(
+    "text", ["slutty nurse", "covered in blood", "smoking a cigarette", "穿透视装的女孩", "满身是血"]
+)
+def test_words_for_grown_ups_are_refused(text):
+    """They would reach the positive prompt as free text, or be repaired into something to wear."""
+    result = build(text, "sd15")
+    assert result.parsed.blocked() and not result.parsed.people[0].extras, (text, result.positive)
+    assert not any("read as" in note for note in result.notes)
+    for harmless in ("吸血鬼女孩", "blood red hair", "草地上的女孩", "混血儿"):
+        assert not build(harmless, "sd15").parsed.blocked(), harmless
