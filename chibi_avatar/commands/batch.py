@@ -19,16 +19,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workflow", required=True, metavar="W", help="a workflow file, or one that comes with the pack"
     )
-    parser.add_argument("--map", action="append", default=[], metavar="COLUMN=NODE.INPUT", dest="mapping")
-    parser.add_argument("--set", action="append", default=[], metavar="NODE.INPUT=VALUE", dest="values")
+    parser.add_argument(
+        "--map", action="append", default=[], metavar="COLUMN=NODE.INPUT", dest="mapping",
+        help="fill an input from a column, such as who=Words.description",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NODE.INPUT=VALUE", dest="values",
+        help="change a value for all rows; as in run",
+    )  # fmt: skip
     parser.add_argument(
         "--mute", action="append", default=[], metavar="NODE", help="leave a node out, and what cannot do without it"
     )
     parser.add_argument("--servers", metavar="U1,U2", help="running servers (default: start one)")
     parser.add_argument("--spawn", type=int, metavar="N", help="start N servers on this machine (Ray: one per actor)")
-    parser.add_argument("--engine", choices=("local", "ray"), default="local")
+    parser.add_argument(
+        "--engine", choices=("local", "ray"), default="local", help="who runs the jobs (default: local)"
+    )
     parser.add_argument("--ray-address", metavar="A", help="a Ray cluster's address (default: Ray on this machine)")
-    parser.add_argument("--out", type=Path, default=Path("output/batch"), metavar="DIR")
+    parser.add_argument(
+        "--out", type=Path, default=Path("output/batch"), metavar="DIR",
+        help="where files and results go (default: output/batch)",
+    )  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="only go on with a batch that is already in --out")
     parser.add_argument("--retry-failed", action="store_true", help="try failed rows again")
     parser.add_argument("--fresh", action="store_true", help="forget what is in --out and begin again")

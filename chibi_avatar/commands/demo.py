@@ -2,7 +2,7 @@
 
 The model that comes with the pack paints the picture and the avatar's four sides, without a GPU or a download; --no-diffusion keeps
 the crisp base paint and is faster. Leaves avatar.png, avatar.vrm, avatar.glb, atlas.png, turntable.png and report.json in --out. Without
---photo the words decide alone; without --prompt an example is used.
+--photo the words decide alone; with neither --photo nor --prompt an example is used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ MAX_PROMPT = 20_000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photo", type=Path, help="a picture with a face (jpg, png, webp, ...)")
-    parser.add_argument("--prompt", help=f"who the avatar is, in Chinese or English (default: {EXAMPLE_PROMPT})")
+    parser.add_argument(
+        "--prompt",
+        help=f"who the avatar is, in Chinese or English (default without --photo: {EXAMPLE_PROMPT}; with it: nothing)",
+    )
     parser.add_argument("--pose", help="a pose preset by name (default: the workflow's)")
     parser.add_argument("--out", type=Path, default=Path("out"), help="where the files go (default: out)")
     parser.add_argument(

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     say("Starting ComfyUI ...")
     with running(port=arguments.port, base=base, api_nodes=True) as server:
         say(f"ComfyUI with Chibi Avatar is at {server.url} (folder {base}). Ctrl-C ends it.")
-        say("The example workflow: menu > Browse Templates > chibi-avatar > quickstart.")
+        say("The example workflows: menu > Browse Templates > chibi-avatar > tiny_avatar or quickstart.")
         if arguments.open:
             webbrowser.open(server.url)
         server.wait()

@@ -269,6 +269,26 @@ class Nouns(Refusals):
         self.flush_patterns(noun)
         self.intensity = 1.0
 
+    def color_ears(self, piece: Piece) -> bool:
+        """``a fox girl with orange ears``: whether a pending colour goes to the ears that she has."""
+        worn = self.book.person.fields.get("animal_ears.kind", "none") != "none"
+        if not (worn and self.colors and "".join(piece.words) in load("grammar")["ears"]):
+            return False
+        self.attach(Noun("animal_ears.kind", piece.start, piece.end))
+        return True
+
+    def color_hair(self, piece: Piece) -> None:
+        """``黑头发上有…``: a place that names the hair takes the colour before it."""
+        hair = Noun("hair.color", piece.start, piece.end, bare=True)
+        self.attach(hair)
+        self.nouns.append(hair)
+        self.last = hair
+
+    def accent(self, kind: str, piece: Piece) -> None:
+        """Hair of a second colour: ``streaked``, or ``gradient`` towards the tips. The colour may come before or after."""
+        entry = lexicon().entries["hair.coloring"][kind]
+        self.push(Noun("hair.coloring", piece.start, piece.end, entry=entry, accent=True))
+
     def second_thing(self, noun: Noun) -> None:
         """``a white shirt under a beige vest``: two coloured things of one slot; the plainer one becomes free text."""
         fields, path = self.book.person.fields, noun.path

@@ -148,8 +148,7 @@ class Reader(Tints):
         if word in grammar["shared"] and self.nouns:
             self.shared = True
         if word in grammar["lock"] and self.neg is None and self.color_follows(i):
-            streak = lexicon().entries["hair.coloring"]["streaked"]
-            self.push(Noun("hair.coloring", piece.start, piece.end, entry=streak, accent=True))
+            self.accent("streaked", piece)
         if word in FIRST_PERSON and self.parse.subjects > 1 and self.parse.with_me and i == 0:
             self.turn_to(0)
         if not self.color_ears(piece) and word in grammar["ears"] and self.neg is not None:
@@ -162,20 +161,9 @@ class Reader(Tints):
                 )
             )
 
-    def color_ears(self, piece: Piece) -> bool:
-        """``a fox girl with orange ears``: whether a pending colour goes to the ears that she has."""
-        worn = self.book.person.fields.get("animal_ears.kind", "none") != "none"
-        if not (worn and self.colors and "".join(piece.words) in load("grammar")["ears"]):
-            return False
-        self.attach(Noun("animal_ears.kind", piece.start, piece.end))
-        return True
-
     def on_place(self, piece: Piece, meaning: Meaning, body, i) -> None:
         if self.colors and self.neg is None and piece.words[:2] == ("头", "发"):
-            hair = Noun("hair.color", piece.start, piece.end, bare=True)
-            self.attach(hair)
-            self.nouns.append(hair)
-            self.last = hair
+            self.color_hair(piece)
         self.on_wear(piece, meaning, body, i)
         self.place = meaning.value
         if self.nouns and (piece.latin or i and body[i - 1].words[-1] == "在"):

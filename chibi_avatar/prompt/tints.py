@@ -160,15 +160,7 @@ class Tints(Choices, People, Nouns):
         self.patterns.append((lexicon().patterns["polka_dot"], piece))
 
     def on_tips(self, piece: Piece, meaning, body, i) -> None:
-        self.push(
-            Noun(
-                "hair.coloring",
-                piece.start,
-                piece.end,
-                entry=lexicon().entries["hair.coloring"]["gradient"],
-                accent=True,
-            )
-        )
+        self.accent("gradient", piece)
 
     def on_half(self, piece: Piece, meaning, body, i) -> None:
         self.half = True

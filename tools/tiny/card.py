@@ -34,21 +34,37 @@ ROWS: dict[str, tuple[str, str, Any, str]] = {
     "FID of disjoint halves of the data": ("the same between two halves of the data", "数据两半之间的同一距离", "{:.2f}".format, ""),
     "diversity, samples over data": ("diversity, samples over data", "多样性（样本/数据）", "{:.2f}".format, ""),
 }  # fmt: skip
+# What goals, judges and parts are called in the Chinese page; others stay as they are.
+CHINESE = {
+    "≥ 3 × with": "≥ 有 ControlNet 时的 3 倍",
+    "≤ 2 × halves + 10": "≤ 两半距离 × 2 + 10",
+    "hair style": "发型",
+    "top": "服装",
+    "glasses": "眼镜",
+    "expression": "表情",
+    "joint error": "关节误差",
+    "autoencoder": "自编码器",
+    "text": "文本编码器",
+    "unet": "UNet",
+    "controlnet": "ControlNet",
+    "preview": "即时预览",
+}
 
 
 def table(figures: dict[str, Any], chinese: bool) -> str:
     """The table in Markdown; the judge's own accuracy is its last rows, without which the others mean little."""
+    said = CHINESE if chinese else {}
     head = ("项目", "结果", "目标") if chinese else ("what", "measured", "goal")
     rows = [
-        (chinese_text if chinese else english, write(figures[key]), goal)
+        (chinese_text if chinese else english, write(figures[key]), said.get(goal, goal))
         for key, (english, chinese_text, write, goal) in ROWS.items()
         if key in figures
     ]
     judge = figures["judge on held-out renders"]
     name = "裁判自身在未训练过的渲染图上：" if chinese else "the judge itself on held-out renders: "
     rows += [
-        (name + key.replace("_", " "), percent(value), "" if key == "joint error" else "≥ 95 %")
-        for key, value in judge.items()
+        (name + said.get(key, key), percent(value), "" if key == "joint error" else "≥ 95 %")
+        for key, value in ((key.replace("_", " "), value) for key, value in judge.items())
     ]
     lines = [head, ("---", "---", "---"), *rows]
     return "".join(f"| {' | '.join(row)} |\n" for row in lines)
@@ -57,11 +73,12 @@ def table(figures: dict[str, Any], chinese: bool) -> str:
 def facts(chinese: bool) -> str:
     """What the weights were trained on, from the files themselves."""
     steps = {part: weights.about(part) for part in ("autoencoder", "text", "unet", "controlnet", "preview")}
-    numbers = ", ".join(f"{part} {about['steps']}" for part, about in steps.items())
     count = steps["unet"]["pictures"]
     if chinese:
-        return f"训练步数：{numbers}；绘制的图片 {count} 张。\n"
-    return f"Steps trained: {numbers}; drawn pictures: {count}.\n"
+        numbers = "，".join(f"{CHINESE[part]} {about['steps']}" for part, about in steps.items())
+        return f"各部件最后一次训练的步数（此前的训练不计）：{numbers}；绘制的图片 {count} 张。\n"
+    numbers = ", ".join(f"{part} {about['steps']}" for part, about in steps.items())
+    return f"Steps of the last run of each part (earlier runs are not counted): {numbers}; drawn pictures: {count}.\n"
 
 
 def main() -> None:

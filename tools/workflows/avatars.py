@@ -17,7 +17,7 @@ paint, and the four views are baked onto the model. The avatar keeps its rig, ex
 
 `python3 -m chibi_avatar models download --workflow turnaround_to_vrm`
 
-三维底模给出四个方向的深度与线稿，由模型在底色之上重绘，再烘焙回贴图；骨骼、表情与许可信息保持不变。
+3D 素体给出四个方向的深度与线稿，由模型在底色之上重绘，再烘焙回贴图；骨骼、表情与许可信息保持不变。
 """)
 def turnaround_to_vrm(f: Flow) -> None:
     f.group = "Models · 模型"
@@ -30,9 +30,9 @@ def turnaround_to_vrm(f: Flow) -> None:
         "Line control · 线稿控制",
         control_net_name="control_v11p_sd15s2_lineart_anime_fp16.safetensors",
     )
-    f.group = "Character and base · 角色与底模"
+    f.group = "Character and base · 角色与素体"
     words, encoded = describe(f, checkpoint[1], "sd15")
-    base = f("ChibiAvatarBase", "Base · 底模", character=words[2], texture_size="1024")
+    base = f("ChibiAvatarBase", "Base · 素体", character=words[2], texture_size="1024")
     guides = f("ChibiAvatarGuides", "Guide maps · 引导图", avatar=base[0], view_set="sides4", size=512, layout="batch")
     f.group = "Paint the views · 绘制视图"
     first = f(
@@ -60,9 +60,11 @@ def turnaround_to_vrm(f: Flow) -> None:
 Upload your .vrm with the button on **Your avatar** (or put it into ComfyUI's `input/3d` folder and press R), and tick
 *i_am_the_author* only if you are. Its own texture is the start; the checkpoint repaints the four sides in chibi style.
 
+`python3 -m chibi_avatar models download --workflow restyle_vrm`
+
 Headless: `python3 -m chibi_avatar run restyle_vrm --set "Your avatar.file=@me.vrm"`
 
-用**你的模型**节点上的按钮上传 .vrm（或放进 ComfyUI 的 `input/3d` 文件夹后按 R）；只有确为作者本人时才勾选
+先下载模型（命令见上）。用**你的模型**节点上的按钮上传 .vrm（或放进 ComfyUI 的 `input/3d` 文件夹后按 R）；只有确为作者本人时才勾选
 i_am_the_author。以原贴图为起点，由模型把四个方向重绘成 Q 版画风。
 """)
 def restyle_vrm(f: Flow) -> None:
@@ -109,7 +111,7 @@ def crowd(f: Flow) -> None:
     for number, who in enumerate(people, 1):
         f.group = f"Person {number} · 第 {number} 人"
         words = f("ChibiPromptBuilder", "Words · 文字", description=who, family="sd15", seed=number)
-        base = f("ChibiAvatarBase", "Base · 底模", character=words[2], texture_size="1024")
+        base = f("ChibiAvatarBase", "Base · 素体", character=words[2], texture_size="1024")
         backdrop, name = (("soft", "waving"), ("mint", "standing"), ("sky", "hands_on_hips"), ("lilac", "jumping"))[
             number - 1
         ]
@@ -149,7 +151,7 @@ To fill in a form instead of a graph, switch to **App mode** at the top left.
 ---
 
 1. 在 **Words** 里用中文或英文描述角色。
-2. 点**运行**。图片、转身图和带骨骼的 3D 形象（`.vrm`、`.glb`）会保存到输出文件夹的 `chibi/`。
+2. 点**运行**。图片、环绕图和带骨骼的 3D 形象（`.vrm`、`.glb`）会保存到输出文件夹的 `chibi/`。
 3. *用自拍：* 在 **Photo** 里选照片，选中 **Photo** 和 **Face**，按 `Ctrl+B` 启用，再运行。文字描述优先于照片。
 
 不想看节点图？点左上角切换到**应用模式**，只填一张表单。
@@ -194,7 +196,7 @@ connect the decoded pictures to the bake.
 
 中间的四个视角是形象的底色加上墨线，因此无需任何模型即可运行。
 
-**手绘：** 先运行一次，在保存的视角上绘画，用 *Load Image* 载入（同一批次，顺序为正、左、背、右），接到烘焙的 *images*。
+**手绘：** 先运行一次，在保存的视角上绘画，用「加载图像」载入（同一批次，顺序为正、左、背、右），接到烘焙的 *images*。
 
 **用模型：** `paint` 作图生图起点，`depth`、`normal`、`pose`、`line` 接 ControlNet，重绘幅度 0.4–0.6，把解码后的图接到烘焙。
 """)

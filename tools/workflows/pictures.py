@@ -44,7 +44,7 @@ def text_to_chibi_sd15(f: Flow) -> None:
 2. Set **family** to the checkpoint's: illustrious, noobai, pony, animagine or sdxl. The tags and their order change
 with it.
 
-1. 下载模型（同上命令）。
+1. 运行上面的命令下载模型。
 2. **family** 要与所用模型一致（illustrious、noobai、pony、animagine、sdxl），标签写法会随之改变。
 """)
 def text_to_chibi_sdxl(f: Flow) -> None:
@@ -138,13 +138,15 @@ Six views of the avatar, rendered by the pack, teach the checkpoint this one cha
 real LoRA raise
 *steps* to 500–1500. The file lands in ComfyUI's output folder under `loras`.
 
-用本包渲染的六个视图教模型认识这一个角色（使用 ComfyUI 自带的训练节点）。正式训练请把 steps 调到 500–1500；结果在 output/loras。
+`python3 -m chibi_avatar models download --workflow chibi_lora_training`
+
+先下载模型（命令见上）。用本包渲染的六个视图教模型认识这一个角色（使用 ComfyUI 自带的训练节点）。正式训练请把 steps 调到 500–1500；结果在 output/loras。
 """)
 def chibi_lora_training(f: Flow) -> None:
     f.group = "Character · 角色"
     checkpoint = f("CheckpointLoaderSimple", "Checkpoint · 模型", ckpt_name="DreamShaper_8_pruned.safetensors")
     words = f("ChibiPromptBuilder", "Words · 文字", description=GIRL, family="sd15", seed=0)
-    base = f("ChibiAvatarBase", "Base · 底模", character=words[2], texture_size="1024")
+    base = f("ChibiAvatarBase", "Base · 素体", character=words[2], texture_size="1024")
     pictures = f(
         "ChibiAvatarRender", "Six pictures · 六张图", avatar=base[0], view="turntable", width=512, height=512, frames=6
     )
@@ -156,7 +158,7 @@ def chibi_lora_training(f: Flow) -> None:
     f("SaveImage", "Save pictures · 保存训练图", images=pictures[0], filename_prefix="chibi/lora_data")
 
 
-def _edit_models(f: Flow, style: str) -> tuple[Out, Out, Out]:
+def _edit_models(f: Flow, lora: str, title: str) -> tuple[Out, Out, Out]:
     f.group = "Models (about 31 GB) · 模型"
     model = f("UNETLoader", unet_name="qwen_image_edit_2509_fp8_e4m3fn.safetensors", weight_dtype="default")
     clip = f("CLIPLoader", clip_name="qwen_2.5_vl_7b_fp8_scaled.safetensors", type="qwen_image", device="default")
@@ -165,7 +167,7 @@ def _edit_models(f: Flow, style: str) -> tuple[Out, Out, Out]:
         "LoraLoaderModelOnly", "Four steps · 四步加速", model=model[0],
         lora_name="Qwen-Image-Edit-2509-Lightning-4steps-V1.0-bf16.safetensors", strength_model=1.0,
     )  # fmt: skip
-    styled = f("LoraLoaderModelOnly", "Style · 画风", model=fast[0], lora_name=style, strength_model=1.0)
+    styled = f("LoraLoaderModelOnly", title, model=fast[0], lora_name=lora, strength_model=1.0)
     shifted = f("ModelSamplingAuraFlow", model=styled[0], shift=3.0)
     normed = f("CFGNorm", model=shifted[0], strength=1.0)
     return normed[0], clip[0], vae[0]
@@ -193,7 +195,7 @@ this workflow is loaded, compared and validated by the tests, never executed by 
 目前最像本人的做法：Qwen-Image-Edit 加 3D Q 版 LoRA，只用 ComfyUI 自带节点。**约 31 GB 文件，需要大显存**；测试只校验，不实际运行。
 """)
 def selfie_to_chibi_edit(f: Flow) -> None:
-    model, clip, vae = _edit_models(f, "qwen_3d_chibi_lora_v1_000000820.safetensors")
+    model, clip, vae = _edit_models(f, "qwen_3d_chibi_lora_v1_000000820.safetensors", "Style · 画风")
     f.group = "Selfie · 自拍"
     photo = f("LoadImage", "Selfie · 自拍", image="example.png")
     sized = f("ImageScaleToTotalPixels", image=photo[0], upscale_method="lanczos", megapixels=1.0)
@@ -204,15 +206,17 @@ def selfie_to_chibi_edit(f: Flow) -> None:
 
 
 @flow("""
-# Selfie → turnaround views (edit model) · 自拍转三视图
+# Chibi picture → turnaround views (edit model) · Q 版图转三视图
 
 Front, left and back of the same chibi, as reference sheets for modelling. **About 31 GB of files and a large GPU**; validated by the
 tests, never executed by them.
 
-同一 Q 版角色的正面、左侧与背面，可作建模参考。**约 31 GB 文件，需要大显存**；测试只校验，不实际运行。
+`python3 -m chibi_avatar models check --workflow turnaround_edit`
+
+同一 Q 版角色的正面、左侧与背面，可作建模参考。模型文件见上面的命令。**约 31 GB 文件，需要大显存**；测试只校验，不实际运行。
 """)
 def turnaround_edit(f: Flow) -> None:
-    model, clip, vae = _edit_models(f, "Qwen-Edit-2509-Multiple-angles.safetensors")
+    model, clip, vae = _edit_models(f, "Qwen-Edit-2509-Multiple-angles.safetensors", "Camera angles · 视角")
     f.group = "Chibi picture · Q 版图"
     photo = f("LoadImage", "Chibi picture · Q 版图", image="example.png")
     sized = f("ImageScaleToTotalPixels", image=photo[0], upscale_method="lanczos", megapixels=1.0)

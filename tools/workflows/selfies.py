@@ -22,8 +22,8 @@ _STEPS_ZH = """
 
 
 _CLEAN = (
-    "The adapter and the face models are free for any use; the checkpoint has terms of its own.",
-    "适配器和人脸模型可自由使用；主模型有它自己的条款。",
+    "The adapter and the face models are free for any use; the checkpoint has terms of its own. Files:",
+    "适配器和人脸模型可自由使用；主模型有它自己的条款。下载命令同上。",
 )
 
 
@@ -53,10 +53,10 @@ def _selfie(
     f.as_app([(photo, "image"), (words, "description"), (like, "weight")], [saved])
 
 
-def _note(name: str, licence: str, licence_zh: str) -> str:
-    line = f"`python3 -m chibi_avatar models download --workflow {name}`"
+def _note(name: str, licence: str, licence_zh: str, action: str = "download") -> str:
+    line = f"`python3 -m chibi_avatar models {action} --workflow {name}`"
     heading = "# Selfie → chibi · 自拍变 Q 版\n"
-    return f"{heading}{_STEPS}\n{licence} Files: {line}\n\n---\n{_STEPS_ZH}\n{licence_zh}下载命令同上。"
+    return f"{heading}{_STEPS}\n{licence} {line}\n\n---\n{_STEPS_ZH}\n{licence_zh}"
 
 
 @flow(_note("selfie_to_chibi_sd15", *_CLEAN))
@@ -78,8 +78,10 @@ def selfie_to_chibi_sdxl(f: Flow) -> None:
 @flow(
     _note(
         "selfie_to_chibi_faceid",
-        "**FaceID and its face models are for non-commercial use only**; `models download` asks you to accept that.",
-        "**FaceID 及其人脸模型仅限非商业用途**，下载时需要确认。",
+        "**FaceID and its face models are for non-commercial use only**; `models download` fetches them only with "
+        "`--accept-license`. The whole command is printed by:",
+        "**FaceID 及其人脸模型仅限非商业用途**，下载时须加 `--accept-license`；完整命令由上面的 `models check` 给出。",
+        "check",
     )
 )
 def selfie_to_chibi_faceid(f: Flow) -> None:

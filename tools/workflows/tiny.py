@@ -90,7 +90,7 @@ def tiny_lora_training(f: Flow) -> None:
     f.group = "Character · 角色"
     tiny = f("ChibiTinyLoader", "Tiny model · 小模型")
     words = f("ChibiPromptBuilder", "Words · 文字", description=GIRL, family="tiny", seed=0)
-    base = f("ChibiAvatarBase", "Base · 底模", character=words[2], texture_size="1024")
+    base = f("ChibiAvatarBase", "Base · 素体", character=words[2], texture_size="1024")
     pictures = f(
         "ChibiAvatarRender",
         "Eight pictures · 八张图",
@@ -124,7 +124,7 @@ processor needs under a minute.
 
 ---
 
-本包自带的模型会画两次：一张跟随姿势的人像，以及 3D 底模的四个视角（烘焙进贴图）。两次都从底模自己的颜色开始，所以形象就是你描述的样子。
+本包自带的模型会画两次：一张跟随姿势的人像，以及 3D 素体的四个视角（烘焙进贴图）。两次都从素体自己的颜色开始，所以形象就是你描述的样子。
 无需下载，笔记本电脑不到一分钟。
 
 1. 在 **Words** 里用中文或英文描述角色，点**运行**。
