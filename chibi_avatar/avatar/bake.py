@@ -21,6 +21,7 @@ from .registration import Fit, fit
 from .strips import Strips
 from .surface import SurfaceGraph
 from .texels import TexelBuffer, mesh_digest
+from .untouched import bystanders, tints
 from .visibility import RAMP, Look, ViewTexels, sight
 from .workers import each, single_threaded
 
@@ -73,8 +74,13 @@ def split_views(images: np.ndarray, views: Views, what: str = "views") -> list[n
         raise AvatarError(
             f"{what}: expected a batch of pictures of at least 16 pixels, got shape {tuple(images.shape)}"
         )
-    if len(images) == 1 and count > 1:
-        height, width = images.shape[1:3]
+    height, width = images.shape[1:3]
+    first = views.cameras[0]
+    if (
+        len(images) == 1
+        and count > 1
+        and (views.sheet or (height, width) == (views.rows * first.height, views.columns * first.width))
+    ):
         if height % views.rows or width % views.columns:
             raise AvatarError(
                 f"{what}: one picture of {width}x{height} cannot be a sheet of {views.columns}x{views.rows} views; "
@@ -83,7 +89,8 @@ def split_views(images: np.ndarray, views: Views, what: str = "views") -> list[n
         images = cut_sheet(images[0], count, views.columns)
     if len(images) != count:
         raise AvatarError(
-            f"{what}: {len(images)} pictures for {count} cameras; connect as many pictures as the guides made, in the same order"
+            f"{what}: {len(images)} picture{'s' * (len(images) != 1)} for {count} cameras; connect as many pictures as the guides made, in the same order"
+            + ("" if len(images) > 1 else "; for one picture with all views set the guides' layout to sheet")
         )
     for number, (image, camera) in enumerate(zip(images, views.cameras, strict=True)):
         height, width = image.shape[:2]
@@ -125,10 +132,10 @@ def bake(
     if not len(coarse.texels.pixels):
         raise AvatarError(f"avatar {avatar.name!r} has no texture coordinates inside the atlas: unwrap it first")
     graph = _graph(avatar)
-    old = _old_pixels(avatar, device)
+    old = _Old(avatar, device)
 
     # what each view is worth, on the coarse atlas
-    paint = _paint(old, coarse.texels, _COARSE)
+    paint = old.paint(coarse.texels, _COARSE)
 
     def prepare(
         item: tuple[Look, ViewTexels, np.ndarray, np.ndarray | None],
@@ -174,19 +181,22 @@ def bake(
     size = options.size
     atlas = torch.zeros((size * size, 3), device=device)
     owner = torch.full((size * size,), _OUTSIDE, dtype=torch.int16, device=device)
+    tint = None if old.tint is None else torch.zeros_like(atlas)
 
     def paint_strip(rows: tuple[int, int]) -> Unseen:
         strip = strips.at(size, rows)
         texels = strip.texels
         read = [source.trimmed(view) for source, view in zip(sources, strip.views, strict=True)]
         color, best = blend(texels, [view for view, _ in read], [color for _, color in read], fields)
-        old_color = _paint(old, texels, size)
+        old_color = old.paint(texels, size)
         missing = best < 0
         if options.strength < 1:
             color = torch.lerp(old_color, color, float(options.strength))
         color = torch.where(missing[:, None], old_color, color)
         pixels = texels.pixels + rows[0] * size
         atlas[pixels], owner[pixels] = color, best.to(torch.int16)
+        if tint is not None:
+            tint[pixels] = old.tint[texels.faces]
         return Unseen(pixels[missing], texels.faces[missing], texels.bary[missing])
 
     unseen = [part for part in each(paint_strip, strips.rows(size)) if len(part.pixels)]
@@ -204,7 +214,15 @@ def bake(
 
     counts = each(fill_strip, unseen)
     del unseen
-    picture = pull_push(atlas.view(size, size, 3), inside.view(size, size))
+    known = inside.clone()
+    for texels in bystanders(avatar, keep, size, device):  # what is not painted stays as it was
+        free = ~known[texels.pixels]
+        pixels = texels.pixels[free]
+        atlas[pixels] = old.paint(texels, size)[free]
+        known[pixels] = True
+        if tint is not None:
+            tint[pixels] = old.tint[texels.faces[free]]
+    picture = pull_push(atlas.view(size, size, 3), known.view(size, size))
     targets = each(lambda item: item[1].target(item[0], size), enumerate(sources))
     if options.strength == 1:
         refine(atlas, owner, targets, _ROUNDS, gap > _CONFLICT)
@@ -213,6 +231,8 @@ def bake(
 
     result = picture.mul_(255).add_(0.5).to(torch.uint8)
     error = each(lambda target: _error(result.view(-1, 3), target), targets)
+    if tint is not None:
+        result = _untinted(result, pull_push(tint.view(size, size, 3), known.view(size, size)), notes)
     pixels = result.cpu().numpy()
     textures = list(avatar.textures)
     before = textures[avatar.atlas]
@@ -236,7 +256,7 @@ def bake(
         },
         "notes": notes,
     }
-    shown = result.float().div_(255).cpu().numpy()
+    shown = pixels.astype(np.float32) / 255
     return BakeResult(avatar.with_textures(textures), shown, covered.view(size, size).float().cpu().numpy(), report)
 
 
@@ -394,25 +414,47 @@ def _outline_width(view: ViewTexels, color: torch.Tensor, paint: torch.Tensor) -
     return width
 
 
-def _old_pixels(avatar: Avatar, device: Any) -> torch.Tensor | None:
-    """The old texture (H, W, 3) uint8."""
+class _Old:
+    """The texture as it was, as it is seen: times the colour factor of each triangle's material, ``tint`` (F, 3) or None."""
+
+    def __init__(self, avatar: Avatar, device: Any) -> None:
+        import torch
+
+        pixels = avatar.textures[avatar.atlas].pixels
+        self._pixels = (
+            None if pixels is None else torch.as_tensor(np.ascontiguousarray(pixels[:, :, :3]), device=device)
+        )
+        self.tint = tints(avatar, device)
+
+    def paint(self, texels: TexelBuffer, size: int) -> torch.Tensor:
+        """Colours of the covered texels of a ``size``² atlas (C, 3) float32 0..1."""
+        color = self._texture(texels, size)
+        return color if self.tint is None else color.mul_(self.tint[texels.faces])
+
+    def _texture(self, texels: TexelBuffer, size: int) -> torch.Tensor:
+        import torch
+
+        old = self._pixels
+        if old is None:
+            return torch.full((len(texels.pixels), 3), 0.8, device=texels.pixels.device)
+        pixels = texels.pixels + texels.first * size
+        if old.shape[:2] == (size, size):
+            return torch.index_select(old.reshape(-1, 3), 0, pixels).float().div_(255)
+        row = torch.div(pixels, size, rounding_mode="floor")
+        return sample(old, torch.stack([pixels % size, row], 1).float().add_(0.5).div_(size)).div_(255)
+
+
+def _untinted(shown: torch.Tensor, tint: torch.Tensor, notes: list[str]) -> torch.Tensor:
+    """The texture (S, S, 3) uint8 that looks like ``shown`` under the materials' colours ``tint``."""
     import torch
 
-    pixels = avatar.textures[avatar.atlas].pixels
-    return None if pixels is None else torch.as_tensor(np.ascontiguousarray(pixels[:, :, :3]), device=device)
-
-
-def _paint(old: torch.Tensor | None, texels: TexelBuffer, size: int) -> torch.Tensor:
-    """The old texture at the covered texels (C, 3) float32 0..1."""
-    import torch
-
-    if old is None:
-        return torch.full((len(texels.pixels), 3), 0.8, device=texels.pixels.device)
-    pixels = texels.pixels + texels.first * size
-    if old.shape[:2] == (size, size):
-        return torch.index_select(old.reshape(-1, 3), 0, pixels).float().div_(255)
-    row = torch.div(pixels, size, rounding_mode="floor")
-    return sample(old, torch.stack([pixels % size, row], 1).float().add_(0.5).div_(size)).div_(255)
+    texture = shown.float() / tint.clamp(min=1 / 255)
+    bright = float((texture > 258).any(2).float().mean())
+    if bright > 0.001:
+        notes.append(
+            f"{bright:.0%} of the texture cannot be as bright as it was drawn: the material's own colour darkens it; set that to white first"
+        )
+    return texture.add_(0.5).clamp_(0, 255).to(torch.uint8)
 
 
 def _with_alpha(pixels: np.ndarray, old: Texture) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from .model import Avatar, AvatarError
 
+_OFF_AXIS = 0.25  # of its size that a figure may stand beside the Y axis and still turn around that
 MARGIN = 1.1  # picture height over figure height; the scale MV-Adapter uses
 
 
@@ -199,11 +200,17 @@ NAMED_VIEWS: dict[str, tuple[float, float]] = {
 
 
 def framing(positions: np.ndarray) -> tuple[tuple[float, float, float], float]:
-    """Target and picture height that hold every turn of the figure around Y: the same for all views, so their scale agrees."""
+    """Target and picture height that hold every turn of the figure around Y: the same for all views, so their scale agrees.
+
+    Figures turn around the Y axis; what stands far from it, such as a model saved from somewhere in a scene, around its own middle.
+    """
     low, high = positions.min(0).astype(np.float64), positions.max(0).astype(np.float64)
-    middle = (low[1] + high[1]) / 2
-    reach = 2 * float(np.sqrt(positions[:, 0].astype(np.float64) ** 2 + positions[:, 2].astype(np.float64) ** 2).max())
-    return (0.0, float(middle), 0.0), MARGIN * max(float(high[1] - low[1]), reach, 1e-3)
+    middle, extent = (low + high) / 2, high - low
+    x, z = middle[[0, 2]]
+    if np.hypot(x, z) <= _OFF_AXIS * float(extent.max()):
+        x = z = 0.0
+    reach = 2 * float(np.hypot(positions[:, 0] - x, positions[:, 2] - z).max())
+    return (float(x), float(middle[1]), float(z)), MARGIN * max(float(extent[1]), reach, 1e-3)
 
 
 def view_set(avatar: Avatar, name: str = "sides4", size: int = 1024, fov: float = 0.0, sheet: bool = False) -> Views:

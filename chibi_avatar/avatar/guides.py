@@ -121,9 +121,12 @@ def _line(avatar: Avatar, buffer: GBuffer) -> torch.Tensor:
 
 
 def _draw_pose(avatar: Avatar, camera: Camera) -> np.ndarray:
+    """The skeleton; black for a figure without a humanoid rig, which has none."""
     from ..pose.draw import draw
     from ..pose.keypoints import parse
 
+    if not any(joint.bone == "head" for joint in avatar.joints):
+        return np.zeros((camera.height, camera.width, 3), np.float32)
     return draw(parse([pose_frame(avatar, camera)])[0]).astype(np.float32) / 255
 
 

@@ -228,7 +228,7 @@ def rasterize(
         ramp = torch.stack([start_depth, slope], 1)
         total = torch.cumsum(counts, 0)
         size = CHUNK if device.type == "cpu" else CHUNK * 64
-        pieces = int(total[-1]) // size + 1 if len(total) else 0
+        pieces = int(total[-1]) // size + 1 if len(total) else 1  # slivers may cover no pixel
         cuts = torch.searchsorted(total, torch.arange(1, pieces, device=device) * size).tolist()
         for start, stop in zip([0, *cuts], [*cuts, len(counts)], strict=True):
             if stop <= start:

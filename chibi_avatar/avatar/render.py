@@ -38,6 +38,8 @@ def camera_for(
     azimuth, elevation = 0.0, 4.0
     if isinstance(view, str):
         if view == "face":
+            if not any(joint.bone == "head" for joint in avatar.joints):
+                raise AvatarError(f"avatar {avatar.name!r} has no head bone to look at: choose front or an azimuth")
             head = np.asarray(avatar.joints[avatar.bone("head")].position)
             eye = head + np.asarray(avatar.look_offset)
             return Camera(0, 0, (0.0, float(eye[1]), 0.0), extent * 0.5, width, height, FOV, view)
@@ -73,7 +75,7 @@ def turntable(
     """``frames`` cameras around the figure, all at one scale."""
     positions = avatar.mesh.positions if positions is None else positions
     target, extent = framing(positions)
-    wide = 2 * float(np.hypot(positions[:, 0], positions[:, 2]).max()) * height / width
+    wide = 2 * float(np.hypot(positions[:, 0] - target[0], positions[:, 2] - target[2]).max()) * height / width
     extent = max(extent, MARGIN * wide)
     return [Camera(360.0 * i / frames, 4.0, target, extent, width, height, FOV, f"turn{i}") for i in range(frames)]
 

@@ -330,11 +330,60 @@ def test_overlays_keep_their_own_texture(truth, four):
     assert result.report["texels"] < 0.75 * bake(blank, images, views, OPTIONS).report["texels"]
 
 
+def test_a_layer_in_the_same_atlas_keeps_its_texels(truth, four):
+    """Brows and lashes that share the picture with the skin would be painted over by what pads the skin's charts."""
+    blank, _, texels, _ = truth
+    views, images, _ = four
+    pixels = np.full((SIZE, SIZE, 3), 128, np.uint8)
+    layer = blank.mesh.face_part[texels.raster.face.numpy()] == 1
+    layer &= texels.raster.face.numpy() >= 0
+    pixels[layer] = (10, 200, 30)
+    two = replace(
+        blank,
+        mesh=replace(blank.mesh, face_material=blank.mesh.face_part.astype(np.int32)),
+        materials=[Material("skin", 0), Material("lashes", 0, alpha_mode="BLEND")],
+        textures=[Texture("atlas", pixels)],
+    )
+    baked = bake(two, images, views, OPTIONS).avatar.textures[0].pixels
+    assert (baked[layer] == (10, 200, 30)).all()
+    assert (baked[~layer] != 128).any(1).mean() > 0.5
+
+
+def test_a_texture_that_repeats_keeps_what_only_its_repeats_use(truth, four):
+    """A tiled cloth would lose the part of its picture that lies in the next tile."""
+    blank, _, _, _ = truth
+    views, images, _ = four
+    pixels = np.full((SIZE, SIZE, 3), 128, np.uint8)
+    pixels[:, : SIZE // 4] = (10, 200, 30)
+    shifted = replace(
+        blank,
+        mesh=replace(blank.mesh, uvs=blank.mesh.uvs * np.float32([0.7, 1]) + np.float32([0.5, 0])),
+        textures=[Texture("atlas", pixels)],
+    )
+    baked = bake(shifted, images, views, OPTIONS).avatar.textures[0].pixels
+    again = guide_maps(replace(shifted, textures=[Texture("atlas", baked)]), views, ["paint"])["paint"]
+    before = guide_maps(shifted, views, ["paint"])["paint"]
+    green = np.abs(before - np.float32([10, 200, 30]) / 255).max(-1) < 0.01
+    assert green.mean() > 0.005 and np.abs(again - before)[green].max() < 0.05
+
+
+def test_the_colour_of_a_material_is_not_applied_twice(truth, four):
+    """A grey material would darken what was drawn to black-grey, while the report says that all is well."""
+    blank, painted, _, _ = truth
+    dark = replace(painted, materials=[replace(m, color=(0.5, 0.6, 0.7, 1.0)) for m in painted.materials])
+    views = four[0]
+    images = guide_maps(dark, views, ["paint"])["paint"]
+    result = bake(replace(dark, textures=blank.textures), images, views, OPTIONS)
+    assert min(_rerender(result.avatar, views, images)) >= 45
+    bright = bake(replace(dark, textures=blank.textures), np.ones_like(images), views, OPTIONS)
+    assert any("cannot be as bright" in note for note in bright.report["notes"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda i: i[:3], "3 pictures for 4 cameras"),
-        (lambda i: i[:1, :, :-1], "cannot be a sheet of 2x2"),
+        (lambda i: i[:1], "1 picture for 4 cameras.*sheet"),
         (lambda i: i[:, :, :200], "the shape must be the same"),
         (lambda i: i[..., :1], "1 channels"),
         (lambda i: i[:, :8, :8], "at least 16 pixels"),

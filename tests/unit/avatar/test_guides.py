@@ -97,6 +97,20 @@ def test_pose_comes_from_the_bones_and_hides_the_face_behind(avatar):
     assert seen[0][14, 1] == pytest.approx(seen[0][15, 1])
 
 
+def test_a_model_without_a_rig_has_all_guides(avatar):
+    """A plain GLB or a core MESH could not be painted at all."""
+    plain = replace(avatar, joints=[replace(joint, bone=None) for joint in avatar.joints])
+    drawn = guide_maps(plain, view_set(plain, "front", 64))
+    assert set(drawn) == set(MAPS) and not drawn["pose"].any() and drawn["mask"].any()
+
+
+def test_a_model_away_from_the_origin_fills_its_views(avatar):
+    """What was saved from somewhere in a scene would be a dot in every view, and its texture mush."""
+    away = replace(avatar, mesh=replace(avatar.mesh, positions=avatar.mesh.positions + np.float32([20, 0, -7])))
+    there, here = (guide_maps(a, view_set(a, "sides4", 128), ["mask"])["mask"].sum() for a in (away, avatar))
+    assert abs(there / here - 1) < 0.1
+
+
 def test_sheets_come_apart_as_they_were_put_together():
     """View three would be baked through camera two."""
     random = np.random.default_rng(0).random((5, 8, 6, 3))

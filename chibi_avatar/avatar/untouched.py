@@ -1,0 +1,50 @@
+"""What a bake must leave as it is: texels of the atlas that belong to layers it does not paint, and the colour factors of materials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .model import Avatar
+from .texels import TexelBuffer, texel_gbuffer
+
+if TYPE_CHECKING:
+    import torch
+
+_TILES = 8  # repeats of the texture to each side that are looked at
+_EDGE = 1e-5  # what ends on the border of a tile is not in the next one
+
+
+def bystanders(avatar: Avatar, keep: np.ndarray | None, size: int, device: Any = "cpu") -> Iterator[TexelBuffer]:
+    """The texels of a ``size``² atlas that are on the avatar but not in the bake's charts: of thin layers with the same texture, and where
+    the texture repeats. ``keep`` (F,) bool: the triangles that are baked, None for all.
+    """
+    mesh = avatar.mesh
+    uses = np.array([material.texture == avatar.atlas for material in avatar.materials], bool)[mesh.face_material]
+    baked = np.ones(len(mesh.faces), bool) if keep is None else keep
+    corners = mesh.uvs[mesh.faces].astype(np.float64)
+    low = np.clip(np.floor(corners.min(1) + _EDGE), -_TILES, _TILES).astype(int)
+    high = np.clip(np.ceil(corners.max(1) - _EDGE) - 1, low, _TILES).astype(int)
+    for x in range(int(low[:, 0].min(initial=0)), int(high[:, 0].max(initial=0)) + 1):
+        for y in range(int(low[:, 1].min(initial=0)), int(high[:, 1].max(initial=0)) + 1):
+            here = uses & ((low <= (x, y)) & (high >= (x, y))).all(1)
+            if (x, y) == (0, 0):
+                here &= ~baked
+            if here.any():
+                shifted = replace(mesh, uvs=(mesh.uvs - np.array([x, y], np.float32)).astype(np.float32))
+                yield texel_gbuffer(shifted, size, here, device)
+
+
+def tints(avatar: Avatar, device: Any = "cpu") -> torch.Tensor | None:
+    """The colour factor of each triangle's material (F, 3) float32, for what is seen is texture times factor; None where all are white."""
+    import torch
+
+    colors = np.array([material.color[:3] for material in avatar.materials], np.float32)
+    factor = np.clip(colors, 1 / 255, None)[avatar.mesh.face_material]
+    uses = np.array([material.texture == avatar.atlas for material in avatar.materials], bool)[
+        avatar.mesh.face_material
+    ]
+    return None if (factor[uses] == 1).all() else torch.as_tensor(factor, device=device)
