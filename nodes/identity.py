@@ -10,6 +10,7 @@ from comfy_api.latest import io, ui
 from ..chibi_avatar.identity.detect import CHOICES
 from ..chibi_avatar.identity.errors import IdentityError, MissingModelError
 from ..chibi_avatar.identity.model import Identity
+from ..chibi_avatar.identity.registry import face_files_mark
 from ..chibi_avatar.identity.stack import PROFILES
 from .folders import register_model_folder
 from .types import ChibiIdentity
@@ -28,6 +29,11 @@ def face_folders() -> list[str]:
             folders += folder_paths.get_folder_paths(key)
     folders += [os.path.expanduser("~/.insightface"), str(cache_root() / "models")]
     return list(dict.fromkeys(folders))
+
+
+def face_models_mark() -> str:
+    """Changes with the face models on disk, so that a node which could not find them runs again once they are there."""
+    return face_files_mark(face_folders())
 
 
 def to_photos(image) -> list:
@@ -140,6 +146,10 @@ class ChibiFaceAnalyze(io.ComfyNode):
                 ),
             ],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        return face_models_mark()
 
     @classmethod
     def execute(
@@ -264,12 +274,15 @@ class ChibiLoadIdentity(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, name: str) -> str:
-        path = cls._path(name)
-        return f"{os.path.getmtime(path)}-{os.path.getsize(path)}"
+    def fingerprint_inputs(cls, name: str | None = None) -> str:
+        # None: connected, not known yet, so any card counts.
+        paths = [cls._path(card) for card in (_cards() if name is None else [name])]
+        return " ".join(f"{os.path.getmtime(path)}-{os.path.getsize(path)}" for path in paths)
 
     @classmethod
-    def validate_inputs(cls, name: str) -> bool | str:
+    def validate_inputs(cls, name: str | None = None) -> bool | str:
+        if name is None:
+            return True
         try:
             cls._path(name)
         except IdentityError as error:
@@ -304,6 +317,10 @@ class ChibiIdentityScore(io.ComfyNode):
             ],
             is_output_node=True,
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_) -> str:
+        return face_models_mark()
 
     @classmethod
     def execute(cls, image, identity: Identity) -> io.NodeOutput:

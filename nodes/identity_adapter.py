@@ -12,7 +12,7 @@ from ..chibi_avatar.identity.errors import IdentityError, MissingModelError
 from ..chibi_avatar.identity.model import Identity
 from ..chibi_avatar.identity.schedules import EMBEDS_SCALING, WEIGHT_TYPES
 from .folders import register_model_folder
-from .identity import face_folders, to_image, to_photos
+from .identity import face_folders, face_models_mark, to_image, to_photos
 from .identity_migration import FaceModels
 from .types import ChibiIdentity, ChibiIdentityAdapter, PoseKeypoint
 
@@ -144,6 +144,11 @@ class ChibiApplyIdentity(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
+    def fingerprint_inputs(cls, **inputs) -> str:
+        # Inputs that are connected are there as None: only photos without an identity are analysed here.
+        return face_models_mark() if "image" in inputs and "identity" not in inputs else ""
+
+    @classmethod
     def execute(
         cls,
         model,
@@ -202,7 +207,7 @@ def _from_photos(image, face_models: tuple[str, str] | None) -> Identity:
         raise IdentityError("connect an identity (Chibi Face Analyze or Chibi Load Identity), or photos to image")
     try:
         stack = load_stack(face_folders(), *(face_models or ("auto", "auto")))
-    except MissingModelError as error:
+    except (MissingModelError, ImportError) as error:
         return empty(str(error))
     return analyze(to_photos(image), stack)[0]
 

@@ -57,12 +57,19 @@ class Request:
 
 
 class _ShareStep:
-    """Around every step: read the noise level and the conditionings once, for all layers of all identities."""
+    """What all layers of all identities share: around every run the sides of the guider's conditionings, around every step one reading of it."""
 
     def __init__(self) -> None:
         self._sides = Sides()
 
-    def __call__(self, executor, model, conds, x_in, timestep, model_options):
+    def run(self, executor, *given, **named):
+        before, self._sides = self._sides, Sides(getattr(executor.class_obj, "conds", None))
+        try:
+            return executor(*given, **named)
+        finally:
+            self._sides = before  # a sampler may sample inside another one's run
+
+    def step(self, executor, model, conds, x_in, timestep, model_options):
         options = {**model_options, "transformer_options": {**model_options.get("transformer_options", {})}}
         options["transformer_options"][STEP] = begin_step(conds, x_in, timestep, self._sides)
         return executor(model, conds, x_in, timestep, options)
@@ -170,10 +177,9 @@ def _region(mask, pose):
                 "the mask is empty: the identity would act nowhere. Paint where the person is, or disconnect it."
             )
     if pose is not None:
-        frame = pose[0] if isinstance(pose, (list, tuple)) and pose else pose
-        if not isinstance(frame, dict):
+        if not pose:
             raise IdentityError("the pose is empty: connect a POSE_KEYPOINT with one person, or disconnect it")
-        head = torch.from_numpy(box_mask(head_box(frame)))
+        head = torch.from_numpy(box_mask(head_box(pose)))
         if region is not None:
             head = torch.nn.functional.interpolate(head[None, None], region.shape, mode="bilinear")[0, 0] * region
         region = head
@@ -216,8 +222,10 @@ def apply_identity(model, request: Request, clip_vision=None, mask=None, pose=No
     )
     for key, layer in layers.items():
         _install(patched, key, applied, layer)
-    patched.remove_wrappers_with_key(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, KEY)
-    patched.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, KEY, _ShareStep())
+    share, kinds = _ShareStep(), comfy.patcher_extension.WrappersMP
+    for kind, wrapper in ((kinds.OUTER_SAMPLE, share.run), (kinds.CALC_COND_BATCH, share.step)):
+        patched.remove_wrappers_with_key(kind, KEY)
+        patched.add_wrapper_with_key(kind, KEY, wrapper)
     tagged = [[text, {**values, TAG: (*values.get(TAG, ()), name)}] for text, values in (conditioning or [])]
     kept = sum(kv.keys.nbytes + kv.values.nbytes for kv in layers.values())
     report = (

@@ -66,8 +66,7 @@ class ChibiIdentityControl(io.ComfyNode):
             [[text, {**values, "cross_attn_controlnet": part.clone()}] for text, values in conditioning]
             for conditioning, part in ((positive, tokens.cond), (negative, tokens.uncond))
         ]
-        frame = pose[0] if isinstance(pose, (list, tuple)) and pose else pose
-        place = _inner(head_box(frame)) if isinstance(frame, dict) else _PORTRAIT
+        place = _inner(head_box(pose)) if pose else _PORTRAIT
         box = tuple(part * side for part, side in zip(place, (width, height, width, height), strict=True))
         seen = next((photo.face.points for photo in identity.photos if photo.used and photo.face), TEMPLATE_112)
         points = fit_points(seen, box)

@@ -453,9 +453,9 @@ class ChibiPoseLoad(io.ComfyNode):
         return f"{file} is not in ComfyUI's input folder"
 
     @classmethod
-    def fingerprint_inputs(cls, file: str = "none", pose_json: str = "", **rest: Any) -> str:
-        content = pose_json.encode()
-        if not content and file not in ("", "none"):
+    def fingerprint_inputs(cls, file: str | None = "none", pose_json: str | None = "", **rest: Any) -> str:
+        content = (pose_json or "").strip().encode()  # None: connected, not known yet
+        if not content and file not in (None, "", "none"):
             content = _input_file(file).read_bytes()
         return hashlib.sha256(content).hexdigest() + str(sorted(rest.items()))
 

@@ -20,6 +20,7 @@ from .registry import BY_KEY
 
 VERSION = 1
 _PARTS = ("vector", "raw", "each")
+_ENDINGS = (".safetensors", ".json")
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -28,14 +29,22 @@ def _write(path: Path, data: bytes) -> None:
     os.replace(part, path)
 
 
+def _card(path: str | os.PathLike[str]) -> tuple[str, Path, Path]:
+    """The card's name, its numbers and its words, from either file or neither ending. Other dots belong to the name (``Dr. Who``)."""
+    given = Path(path)
+    name = given.stem if given.suffix in _ENDINGS else given.name
+    numbers, words = (given.with_name(name + ending) for ending in _ENDINGS)
+    return name, numbers, words
+
+
 def save_card(identity: Identity, path: str | os.PathLike[str], name: str = "") -> tuple[Path, Path]:
-    """Write the card beside ``path`` (its ending is replaced). Returns the two files. Raises :class:`IdentityError` for an empty identity."""
+    """Write the card at ``path`` (with the ending of either file, or none). Returns the two files. Raises :class:`IdentityError` for an empty identity."""
     from safetensors.numpy import save
 
     if not identity.embeddings and not identity.attributes:
         raise IdentityError("this identity is empty: no face was found in the photos, so there is nothing to save")
-    base = Path(path).with_suffix("")
-    base.parent.mkdir(parents=True, exist_ok=True)
+    stem, numbers, words = _card(path)
+    words.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         f"{key}.{part}": np.ascontiguousarray(getattr(embedding, part), np.float32)
         for key, embedding in identity.embeddings.items()
@@ -43,7 +52,7 @@ def save_card(identity: Identity, path: str | os.PathLike[str], name: str = "") 
     }
     body = {
         "chibi_identity": VERSION,
-        "name": name or base.name,
+        "name": name or stem,
         "profile": identity.profile,
         "recognisers": {
             key: {"sha256": item.sha256, "dim": len(item.vector)} for key, item in identity.embeddings.items()
@@ -58,7 +67,6 @@ def save_card(identity: Identity, path: str | os.PathLike[str], name: str = "") 
             "quality": [photo.quality.total for photo in identity.photos if photo.used and photo.quality],
         },
     }
-    numbers, words = base.with_suffix(".safetensors"), base.with_suffix(".json")
     _write(numbers, save(tensors, {"format": "chibi_identity", "version": str(VERSION)}))
     _write(words, (json.dumps(body, ensure_ascii=False, indent=2) + "\n").encode())
     return numbers, words
@@ -71,14 +79,13 @@ def load_card(path: str | os.PathLike[str], installed: Mapping[str, str] | None 
     """
     from safetensors.numpy import load
 
-    base = Path(path).with_suffix("")
-    numbers, words = base.with_suffix(".safetensors"), base.with_suffix(".json")
+    name, numbers, words = _card(path)
     for file in (numbers, words):
         if not file.is_file():
             raise IdentityError(
                 f"{file.name} is not in {file.parent}: an identity card is a .json and a .safetensors of the same name; copy both"
             )
-    named = f"the identity card {base.name} in {base.parent}"
+    named = f"the identity card {name} in {words.parent}"
     try:
         body = json.loads(words.read_text(encoding="utf-8"))
         tensors = load(numbers.read_bytes())
@@ -111,14 +118,13 @@ def load_card(path: str | os.PathLike[str], installed: Mapping[str, str] | None 
     except CharacterError as error:
         raise IdentityError(f"{named}: {error}. Save it again from photos.") from error
     return Identity(
-        embeddings, attributes, character, (), (), str(body.get("profile", "clean")), (f"loaded from card {base.name}",)
+        embeddings, attributes, character, (), (), str(body.get("profile", "clean")), (f"loaded from card {name}",)
     )
 
 
 def delete_card(path: str | os.PathLike[str]) -> int:
     """Remove both files of a card; returns how many were there."""
-    base = Path(path).with_suffix("")
-    files = [file for file in (base.with_suffix(".safetensors"), base.with_suffix(".json")) if file.is_file()]
+    files = [file for file in _card(path)[1:] if file.is_file()]
     for file in files:
         file.unlink()
     return len(files)

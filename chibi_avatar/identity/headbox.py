@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from ..pose.keypoints import L_EAR, L_EYE, NECK, NOSE, R_EAR, R_EYE, parse
 from .errors import IdentityError
 
-# COCO-18: nose, neck, eyes, ears.
-_HEAD = (0, 14, 15, 16, 17)
+_HEAD = (NOSE, R_EYE, L_EYE, R_EAR, L_EAR)
 
 
-def head_box(frame: Mapping, person: int = 0) -> tuple[float, float, float, float]:
-    """Box (x0, y0, x1, y1) in 0..1 around the head of one person of an OpenPose frame; may reach outside the picture.
+def head_box(pose: Any, person: int = 0) -> tuple[float, float, float, float]:
+    """Box (x0, y0, x1, y1) in 0..1 around the head of one person of a pose's first frame; may reach outside the picture.
 
-    Raises :class:`IdentityError` when the frame has no such person or no head points.
+    ``pose`` is anything that :func:`~..pose.keypoints.parse` reads. Raises :class:`IdentityError` when there is no such person or no head in it,
+    and :class:`~..pose.keypoints.PoseError` for a pose that cannot be read.
     """
-    width, height = float(frame.get("canvas_width") or 1), float(frame.get("canvas_height") or 1)
-    people = frame.get("people") or []
-    if not 0 <= person < len(people):
-        raise IdentityError(f"the pose has {len(people)} people, number {person} was asked for")
-    flat = people[person].get("pose_keypoints_2d") or []
-    points = np.asarray(flat, np.float64).reshape(-1, 3)
-    if len(points) < 18:
-        raise IdentityError(f"the pose's body has {len(points)} points; 18 (COCO) are needed to find the head")
-    pixels = bool((points[:, :2] > 1.5).any())
-    head = points[[index for index in _HEAD if points[index, 2] > 0]][:, :2]
+    frame = parse(pose)[0]
+    if not 0 <= person < len(frame.people):
+        raise IdentityError(
+            f"the pose has {len(frame.people)} people, number {person} was asked for: give it a pose of somebody"
+        )
+    body = frame.people[person].body
+    head = body[[index for index in _HEAD if body[index, 2] > 0], :2]
     if len(head) < 2:
         raise IdentityError("the pose shows no head: nose, eyes or ears are needed to place the identity")
-    if pixels:
-        head = head / np.array([width, height])
-    real = head * np.array([width, height])
-    low, high = real.min(0), real.max(0)
+    low, high = head.min(0), head.max(0)
     centre = (low + high) / 2
     span = max(float((high - low).max()), 1e-6)
-    if points[1, 2] > 0:
-        neck = points[1, :2] * (1.0 if pixels else np.array([width, height]))
-        span = max(span, 0.9 * float(np.linalg.norm(neck - centre)))
+    if body[NECK, 2] > 0:
+        span = max(span, 0.9 * float(np.linalg.norm(body[NECK, :2] - centre)))
+    width, height = frame.width, frame.height
     reach = 1.15 * span
     return (
         float((centre[0] - reach) / width),

@@ -31,10 +31,10 @@ class Chunk:
 
 @dataclass
 class Step:
-    """What all layers of one step share: the noise level as a number, the conditionings by uuid, and the latent's size."""
+    """What all layers of one step share: the noise level as a number, the conditionings by place and uuid, and the latent's size."""
 
     sigma: float
-    chunks: Mapping[Any, Chunk]
+    chunks: Mapping[tuple[int, Any], Chunk]
     size: tuple[int, int]
     cache: dict[Any, Any] = field(default_factory=dict)
 
@@ -52,36 +52,50 @@ class Applied:
 
 
 class Sides:
-    """Which side every conditioning of a run is on, by uuid: guidance nodes also call the model with the negative prompt, or an empty one, alone."""
+    """Which side every conditioning of a run is on, by uuid: guiders order their prompts as they like, and guidance nodes call the model with the
+    negative prompt, or an empty one, alone.
+
+    ``named`` are the guider's conditionings under its names for them: as everywhere in ComfyUI, only ``positive`` is the positive side.
+    """
 
     _MOST = 256
 
-    def __init__(self) -> None:
-        self._known: dict[Any, int] = {}
+    def __init__(self, named: Mapping[str, Sequence[Mapping[str, Any]]] | None = None) -> None:
+        named = named if named and "positive" in named else {}
+        self._named = {
+            cond["uuid"]: int(name != "positive") for name, group in named.items() for cond in group if "uuid" in cond
+        }
+        self._seen: dict[Any, int] = {}
 
-    def of(self, uuid: Any, place: int, alone: bool) -> int:
-        """The side of a conditioning at ``place`` of a step. ``alone``: the step has only one group, so its place says nothing."""
+    def of(self, group: Sequence[Mapping[str, Any]], place: int, alone: bool) -> int:
+        """The side of the ``group`` at ``place`` of a step. ``alone``: it is the only one, so its place says nothing."""
+        # The guider's own come first; behind them ComfyUI may add copies from the other side, with the uuid of that side.
+        first = group[0].get("uuid")
+        if first in self._named:
+            return self._named[first]
         if not alone:
-            if len(self._known) >= self._MOST:
-                self._known.clear()
-            self._known[uuid] = place
+            if len(self._seen) >= self._MOST:
+                self._seen.clear()
+            self._seen.update((cond.get("uuid"), place) for cond in group)
             return place
         # Never seen beside the prompts: an empty conditioning, which is nobody. Nothing seen at all: a single call, the positive one.
-        return self._known.get(uuid, 1 if self._known else place)
+        return self._seen.get(first, 1 if self._seen or self._named else place)
 
 
 def begin_step(
     conds: Sequence[Sequence[Mapping[str, Any]] | None], latent: Tensor, timestep: Tensor, sides: Sides | None = None
 ) -> Step:
     """Read what a step needs from its conditionings: one read of the noise level, however many layers follow."""
-    chunks: dict[Any, Chunk] = {}
+    chunks: dict[tuple[int, Any], Chunk] = {}
     sides = sides or Sides()
     for place, group in enumerate(conds):
-        for cond in group or ():
+        if not group:
+            continue
+        side = sides.of(group, place, len(conds) == 1)
+        for cond in group:
             area = cond.get("area")
             usable = tuple(area) if isinstance(area, (tuple, list)) and all(isinstance(a, int) for a in area) else None
-            uuid = cond.get("uuid")
-            chunks[uuid] = Chunk(sides.of(uuid, place, len(conds) == 1), frozenset(cond.get(TAG, ())), usable)
+            chunks[place, cond.get("uuid")] = Chunk(side, frozenset(cond.get(TAG, ())), usable)
     return Step(float(timestep.flatten()[0]), chunks, (int(latent.shape[-2]), int(latent.shape[-1])))
 
 
@@ -89,17 +103,17 @@ def _rows(
     applied: Applied, options: Mapping[str, Any], step: Step | None, batch: int
 ) -> tuple[tuple[int, ...], tuple[float, ...], list]:
     """For every row of the batch: keys of the positive (0) or negative (1) side, how much, and the chunk it belongs to."""
-    sides = options.get("cond_or_uncond") or [0]
-    uuids = options.get("uuids") or [None] * len(sides)
+    places = options.get("cond_or_uncond") or [0]
+    uuids = options.get("uuids") or [None] * len(places)
     picked: list[int] = []
     amounts: list[float] = []
     chunks: list[Chunk | None] = []
-    for side, uuid in zip(sides, uuids, strict=False):
-        chunk = step.chunks.get(uuid) if step is not None else None
-        side = chunk.side if chunk is not None else side
+    for place, uuid in zip(places, uuids, strict=False):
+        chunk = step.chunks.get((place, uuid)) if step is not None else None
+        side = chunk.side if chunk is not None else place
         if applied.scope is None:
             pick, amount = (0 if side == 0 else 1), 1.0
-        elif chunk is not None and applied.scope in chunk.tags:
+        elif chunk is not None and side == 0 and applied.scope in chunk.tags:
             pick, amount = 0, 1.0
         elif chunk is None or side == 0:
             pick, amount = 0, 0.0

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -48,8 +49,10 @@ BY_FILENAME = {item.filename: item for item in RECOGNISERS}
 YUNET = ("face_detection_yunet_2023mar.onnx", "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4")
 PARSING = ("79999_iter.pth", "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567")
 SCRFD_NAMES = ("det_10g.onnx", "det_500m.onnx", "det_2.5g.onnx", "scrfd_10g_bnkps.onnx", "scrfd_500m_bnkps.onnx")
+GENDER_AGE = "genderage.onnx"
 # Best first: FaceID adapters were trained on w600k_r50.
 RESEARCH_ORDER = ("w600k_r50", "glintr100", "w600k_mbf")
+FACE_FILES = (YUNET[0], PARSING[0], GENDER_AGE, *SCRFD_NAMES, *BY_FILENAME)
 
 
 @lru_cache(maxsize=64)
@@ -84,3 +87,19 @@ def find_file(name: str, folders: list[Path], *, cached: bool = False) -> Path |
         if found:
             return min(found, key=lambda path: (len(path.parts), str(path)))
     return None
+
+
+def face_files_mark(folders: Sequence[str | Path]) -> str:
+    """Text that changes when a face model file in ``folders`` comes, goes or changes. Opens no file, never raises."""
+    found = []
+    for folder in folders:
+        for root, _, names in os.walk(folder):
+            for name in names:
+                if name.endswith(FACE_FILES):
+                    path = os.path.join(root, name)
+                    try:
+                        stat = os.stat(path)
+                    except OSError:
+                        continue  # it went away meanwhile
+                    found.append(f"{path} {stat.st_size} {stat.st_mtime_ns}")
+    return "\n".join(sorted(found))

@@ -6,9 +6,10 @@ onnxruntime (weights for non-commercial research only).
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +23,7 @@ from .registry import (
     BY_FILENAME,
     BY_KEY,
     BY_SHA256,
+    GENDER_AGE,
     PARSING,
     RESEARCH_ORDER,
     SCRFD_NAMES,
@@ -37,6 +39,11 @@ _PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "ROCMExecuti
               "DmlExecutionProvider", "OpenVINOExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider")  # fmt: skip
 # Starting TensorRT costs minutes of engine building for a model that runs in milliseconds.
 _SKIPPED = {"TensorrtExecutionProvider"}
+# What the models of a profile run on: module, and the package that brings it.
+_PACKAGES = {
+    "clean": {"cv2": "opencv-python-headless"},
+    "research": {"onnxruntime": "onnxruntime", "insightface.model_zoo": "insightface"},
+}
 
 
 def providers(available: Sequence[str] | None = None, device: str = "auto") -> list[str]:
@@ -191,16 +198,22 @@ def installed_recognisers(folders: Sequence[str | Path]) -> dict[str, str]:
 
 
 def load_stack(folders: Sequence[str | Path], profile: str = "auto", device: str = "auto") -> FaceStack:
-    """The face models found in ``folders``. ``auto`` takes the research models where a full set is present, else the clean ones.
+    """The face models found in ``folders``. ``auto`` takes the research models where a full set and its packages are there, else the clean ones.
 
-    Raises :class:`MissingModelError`, naming the files, the folders and the command that fetches them.
+    Raises :class:`MissingModelError`, naming the files, the folders and the command that fetches them, and ``ImportError`` naming the package.
     """
     places = [Path(folder) for folder in folders]
     scrfd = next((path for path in (find_file(name, places) for name in SCRFD_NAMES) if path is not None), None)
     research = _recogniser_file(RESEARCH_ORDER, places) if profile != "clean" else []
     yunet, clean = find_file(YUNET[0], places, cached=True), _recogniser_file(["sface"], places, cached=True)
+    notes: tuple[str, ...] = ()
     if profile == "auto":
         profile = "research" if scrfd is not None and research else "clean"
+        if profile == "research" and yunet is not None:
+            try:
+                _import_packages(profile)
+            except ImportError as error:
+                profile, notes = "clean", (f"{error}. Until then the clean face models are used.",)
     if profile == "research":
         if scrfd is None or not research:
             raise _missing(
@@ -212,7 +225,7 @@ def load_stack(folders: Sequence[str | Path], profile: str = "auto", device: str
             raise _missing("clean", [YUNET[0], *(() if clean else ("face_recognition_sface_2021dec.onnx",))], places)
         needed = clean
     parsing = find_file(PARSING[0], places) if profile == "research" else None
-    ages = find_file("genderage.onnx", places) if profile == "research" else None
+    ages = find_file(GENDER_AGE, places) if profile == "research" else None
     detector = scrfd if profile == "research" else yunet
     files = (detector, parsing, ages)
     key = (profile, device, *(item[2] for item in needed), *(path and (str(path), file_sha256(path)) for path in files))
@@ -220,7 +233,26 @@ def load_stack(folders: Sequence[str | Path], profile: str = "auto", device: str
         if key not in _cache:
             _cache.clear()
             _cache[key] = _load(profile, device, detector, needed, parsing, ages)
-        return _cache[key]
+        stack = _cache[key]
+    return replace(stack, notes=(*stack.notes, *notes)) if notes else stack
+
+
+def _import_packages(profile: str) -> None:
+    """Import what a profile's models run on, so that a broken package is not taken for a damaged file. Raises ``ImportError`` naming it."""
+    for module, package in _PACKAGES[profile].items():
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # compiled packages raise whatever they like
+            raise ImportError(
+                f"the {profile} face models need the Python package {package}, which cannot be imported ({_first_line(error)}): "
+                f"run `python3 -m pip install --upgrade {package}` with ComfyUI's Python and restart ComfyUI",
+                name=module,
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:160] if text else type(error).__name__
 
 
 def _opened(make: Callable[..., _Model], path: Path, *arguments: object) -> _Model:
@@ -230,13 +262,13 @@ def _opened(make: Callable[..., _Model], path: Path, *arguments: object) -> _Mod
     except (IdentityError, ImportError):
         raise
     except Exception as error:
-        first = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise IdentityError(
-            f"{path.name} in {path.parent} cannot be loaded as a face model ({first}): delete it and download it again"
+            f"{path.name} in {path.parent} cannot be loaded as a face model ({_first_line(error)}): delete it and download it again"
         ) from error
 
 
 def _load(profile, device, detector_path, needed, parsing, ages) -> FaceStack:
+    _import_packages(profile)
     notes: list[str] = []
     if profile == "clean":
         recognisers = tuple(_opened(_SFace, path, known) for known, path, _ in needed)

@@ -49,6 +49,28 @@ def face_vector(adapter: Adapter, identity: Identity) -> Embedding:
     )
 
 
+# CLIP vision models by the width of what they give: hidden states, and the pooled embedding.
+_CLIP_MODELS = (
+    {1280: "CLIP-ViT-H-14", 1664: "CLIP-ViT-bigG-14", 1024: "CLIP-ViT-L-14"},
+    {1024: "CLIP-ViT-H-14", 1280: "CLIP-ViT-bigG-14", 768: "CLIP-ViT-L-14"},
+)
+
+
+def _check_clip(adapter: Adapter, clip: tuple[Tensor, Tensor]) -> None:
+    """Raises :class:`IdentityError` when the CLIP vision model is another one than the adapter was trained on."""
+    pooled = adapter.variant.name == "image"
+    layer = "proj" if pooled else "proj_in" if adapter.variant.name == "plus_face" else "perceiver_resampler.proj_in"
+    wanted, have = adapter.image_proj[f"{layer}.weight"].shape[1], clip[pooled].shape[-1]
+    if have != wanted:
+        known = _CLIP_MODELS[pooled]
+        name = known.get(wanted, f"the CLIP vision model of width {wanted} that it was trained on")
+        other = f" (as {known[have]} does)" if have in known else ""
+        raise IdentityError(
+            f"{adapter.place} ({adapter.variant.name}) needs {name}: it reads {wanted} numbers, the connected CLIP vision gives {have}{other}. "
+            f"Put {name} in models/clip_vision and choose it in Load CLIP Vision."
+        )
+
+
 def make_tokens(
     adapter: Adapter,
     identity: Identity,
@@ -76,7 +98,9 @@ def make_tokens(
                 raise IdentityError(
                     "this identity has no face picture (a saved card keeps none): analyse the photos again for this adapter"
                 )
-            clip, nobody = encode(np.stack(identity.crops)), encode(None)
+            clip = encode(np.stack(identity.crops))
+            _check_clip(adapter, clip)
+            nobody = encode(None)
             clip = tuple(part.to(device, torch.float32).mean(0, keepdim=True) for part in clip)
             nobody = tuple(part.to(device, torch.float32) for part in nobody)
         if not variant.needs_face:

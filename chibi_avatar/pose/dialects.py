@@ -70,13 +70,13 @@ def _frame_items(value: Any) -> list[Any]:
         raise PoseError("no pose: connect a POSE_KEYPOINT output, or give pose JSON")
     if isinstance(value, Mapping):
         if "pose_metas" in value:
-            return list(value["pose_metas"])
+            return _listed(value, "pose_metas")
         if "annotations" in value:
             return _coco(value)
         if "animals" in value:
             raise PoseError("animals: this is an animal pose (AP10K); people are expected")
         if "instance_info" in value:
-            return [{"people": item.get("instances", [])} for item in value["instance_info"]]
+            return [{"people": _get(item, "instances") or []} for item in _listed(value, "instance_info")]
         return [value]
     if isinstance(value, list | tuple):
         if not value:
@@ -88,6 +88,8 @@ def _frame_items(value: Any) -> list[Any]:
                 "canvas_width" in v or "keypoints_body" in v or "animals" in v for v in value if isinstance(v, Mapping)
             ):
                 return list(value)
+            if any("image_id" in v for v in value if isinstance(v, Mapping)):  # COCO results: the annotations alone
+                return _coco({"annotations": value})
             return [{"people": list(value)}]
         return list(value)
     if hasattr(value, "kps_body"):
@@ -95,11 +97,28 @@ def _frame_items(value: Any) -> list[Any]:
     raise PoseError(f"a pose is a list of frames or a JSON object, got {type(value).__name__}")
 
 
+def _listed(value: Mapping[str, Any], key: str) -> list[Any]:
+    """The list under ``key``. Raises :class:`PoseError` when it is empty, null or no list."""
+    items = value[key]
+    if items is not None and not isinstance(items, list | tuple):
+        raise PoseError(f"{key}: expected a list, got {type(items).__name__}")
+    if not items:
+        raise PoseError(f"{key}: the list is empty")
+    return list(items)
+
+
 def _coco(value: Mapping[str, Any]) -> list[Any]:
-    images = {item.get("id"): item for item in value.get("images", []) if isinstance(item, Mapping)}
-    groups: dict[Any, dict[str, Any]] = {}
-    for note in value["annotations"]:
-        number = note.get("image_id")
+    """The annotations (COCO's ground truth, or a detector's results) as a frame for each picture."""
+    listed = value.get("images")
+    listed = listed if isinstance(listed, list | tuple) else ()
+    images = {str(item.get("id")): item for item in listed if isinstance(item, Mapping)}
+    groups: dict[str, dict[str, Any]] = {}
+    for i, note in enumerate(_listed(value, "annotations")):
+        if note is None:
+            continue
+        if not isinstance(note, Mapping):
+            raise PoseError(f"annotations[{i}]: expected an object with keypoints, got {type(note).__name__}")
+        number = str(note.get("image_id"))
         image = images.get(number, {})
         group = groups.setdefault(number, {"people": []})
         if "width" in image and "height" in image:
@@ -146,7 +165,8 @@ def _raw_frame(item: Any, where: str) -> _Raw:
         raise PoseError(f"{where}.people: expected a list, got {type(people).__name__}")
     if len(people) > MAX_PEOPLE:
         raise PoseError(f"{where}.people: {len(people)} people; at most {MAX_PEOPLE} are read")
-    read = [_person(person, f"{where}.people[{i}]") for i, person in enumerate(people) if person is not None]
+    found = (_person(person, f"{where}.people[{i}]") for i, person in enumerate(people) if person is not None)
+    read = [person for person in found if person is not None]
     scores = [points[:, 2] for person in read for points in person.parts().values()]
     binary = all(bool(np.isin(s, (0.0, 1.0)).all()) for s in scores)
     plain = all(
@@ -157,7 +177,8 @@ def _raw_frame(item: Any, where: str) -> _Raw:
     return _Raw(width, height, read, binary, plain)
 
 
-def _person(item: Any, where: str) -> Person:
+def _person(item: Any, where: str) -> Person | None:
+    """One person; None where every list of points is empty or null: some detectors write those for somebody whom they lost."""
     if not isinstance(item, Mapping) and not hasattr(item, "kps_body"):
         raise PoseError(f"{where}: expected an object with keypoints, got {type(item).__name__}")
     parts: dict[str, np.ndarray] = {}
@@ -178,6 +199,8 @@ def _person(item: Any, where: str) -> Person:
                 parts[part] = _fitted(points, part, f"{where}.{name}")
             break
     if not parts:
+        if not isinstance(item, Mapping) or any(name in item for names in _ALIASES.values() for name in names):
+            return None
         raise PoseError(f"{where}: no keypoints in it; expected 'pose_keypoints_2d' with 18 × 3 numbers")
     parts.setdefault("body", np.zeros((18, 3)))
     for part, points in list(parts.items()):

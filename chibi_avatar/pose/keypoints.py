@@ -169,18 +169,24 @@ def parse(value: Any, size: tuple[int, int] | None = None) -> list[Frame]:
 
 
 def read_json(text: str | bytes) -> Any:
-    """Parsed JSON. Raises :class:`PoseError` with the line and column of the mistake; NaN and Infinity are mistakes."""
+    """Parsed JSON; a byte order mark before it is skipped. Raises :class:`PoseError` with the line and column of the mistake; NaN and
+    Infinity are mistakes.
+    """
     if len(text) > MAX_JSON_BYTES:
         raise PoseError(f"pose JSON is {len(text) / 2**20:.0f} MB; the limit is {MAX_JSON_BYTES // 2**20} MB")
 
     def refuse(name: str) -> float:
         raise PoseError(f"pose JSON: {name} is not a number that JSON allows; write null for a missing point")
 
+    if isinstance(text, str):
+        text = text.removeprefix("\ufeff")
     try:
         return json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise PoseError(f"pose JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
-    except (RecursionError, UnicodeDecodeError) as error:
+    except PoseError:
+        raise
+    except (RecursionError, ValueError) as error:  # no text, or a number of thousands of digits
         raise PoseError(f"pose JSON cannot be read: {error}") from error
 
 
@@ -213,12 +219,12 @@ def points_of(value: Any, where: str) -> np.ndarray | None:
         for item, axis in ((x, "x"), (y, "y"), (score, "score")):
             if isinstance(item, bool) or not isinstance(item, int | float):
                 raise PoseError(f"{where}[{i}].{axis}: expected a number, got {str(item)[:40]!r}")
-            if not math.isfinite(item):
+            if not abs(item) < math.inf:
                 raise PoseError(
                     f"{where}[{i}].{axis}: {item} is not a position; use null or a score of 0 for a missing point"
                 )
             if abs(item) > MAX_COORDINATE:
-                raise PoseError(f"{where}[{i}].{axis}: {item:g} is further out than {MAX_COORDINATE:g}")
+                raise PoseError(f"{where}[{i}].{axis}: {str(item)[:20]} is further out than {MAX_COORDINATE:g}")
         if score <= 0 or (x == 0 and y == 0) or (x == -1 and y == -1):
             continue
         out[i] = (x, y, min(float(score), 1.0))
@@ -227,12 +233,7 @@ def points_of(value: Any, where: str) -> np.ndarray | None:
 
 def canvas_side(value: Any, where: str) -> int:
     """A picture side in pixels. Raises :class:`PoseError`."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or not 1 <= value <= MAX_CANVAS
-    ):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= MAX_CANVAS:
         raise PoseError(f"{where}: expected a size in pixels from 1 to {MAX_CANVAS}, got {str(value)[:40]!r}")
     return int(value)
 

@@ -127,6 +127,83 @@ def test_perp_neg_samples(rig, model, adapter):
     assert torch.isfinite(made).all() and not near(made, sample(model, guider=guider(model)), 1e-3)
 
 
+@pytest.fixture
+def faces(rig, monkeypatch):
+    """``faces(guider)``: by the guider's names, whether each prompt got the person in a run (True) or nobody (False)."""
+    real = rig.room.patch._rows
+
+    def run(guider) -> dict[str, set[bool]]:
+        names = {cond["uuid"]: name for name, group in guider.original_conds.items() for cond in group}
+        found: dict[str, set[bool]] = {}
+
+        def watched(applied, options, step, batch):
+            rows = real(applied, options, step, batch)
+            for uuid, row in zip(options["uuids"], rows[0], strict=True):
+                found.setdefault(names.get(uuid, "unnamed"), set()).add(row == 0)
+            return rows
+
+        monkeypatch.setattr(rig.room.patch, "_rows", watched)
+        sample(guider.model_patcher, guider=guider)
+        return found
+
+    return run
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_dual_cfg_gives_the_face_to_its_first_prompt(rig, model, adapter, faces, nested):
+    """It calls the model with the negative prompt first: guidance would push the person out of the picture."""
+    from comfy_extras.nodes_custom_sampler import Guider_DualCFG
+
+    made = Guider_DualCFG(rig.applied(model, adapter)[0])
+    made.set_conds(prompt(1), prompt(3), prompt(2))
+    made.set_cfg(4.0, 3.0, nested)
+    assert faces(made) == {"positive": {True}, "middle": {False}, "negative": {False}}
+
+
+def test_dual_model_gives_the_face_to_the_positive_model(rig, model, adapter, faces):
+    """Each prompt goes alone through a model of its own: both would get the face, and guidance would cancel it."""
+    from comfy_extras.nodes_custom_sampler import Guider_DualModel
+
+    patched = rig.applied(model, adapter)[0]
+    for negative in (rig.model("sd15"), model):  # "use the same model for ordinary CFG"
+        made = Guider_DualModel(patched, negative)
+        made.set_conds(prompt(1), prompt(2))
+        made.set_cfg(4.0)
+        assert faces(made) == {"positive": {True}, "negative": {False}}
+
+
+def test_a_run_knows_nothing_of_the_run_before(rig, model, adapter, faces):
+    """After a KSampler, the next sampler's lone prompt would be a stranger: no face in the second picture of a workflow."""
+    import comfy.samplers
+    from comfy_extras.nodes_custom_sampler import Guider_DualModel
+    from comfy_extras.nodes_perpneg import PerpNeg
+
+    patched = rig.applied(model, adapter)[0]
+    sample(patched, prompt(1))
+    alone = Guider_DualModel(patched, model)
+    alone.set_conds(prompt(4), prompt(2))
+    assert faces(alone) == {"positive": {True}}, "at CFG 1 only the positive prompt is asked for"
+    old = comfy.samplers.CFGGuider(PerpNeg.execute(patched, prompt(3), 1.0).result[0])
+    old.set_conds(prompt(1), prompt(2))
+    old.set_cfg(4.0)
+    assert faces(old) == {"positive": {True}, "negative": {False}, "unnamed": {False}}
+
+
+def test_a_negative_beside_area_prompts_gets_nobodys_face(rig, model, adapter):
+    """ComfyUI copies each area of a prompt into the negative one: the two would trade their sides, and the person is gone from the area."""
+    half = {"area": (8, 4, 0, 0), "strength": 1.0}
+    everywhere = rig.applied(model, adapter)[0]
+    conds = {"positive": prompt(1, **half) + prompt(4), "negative": prompt(2)}
+    beside, alone = probed(everywhere, conds, [["positive", "negative"], ["positive", None]])
+    assert near(beside[0], alone[0]), "the area lost the person"
+    negatives = []
+    for seed in (5, 6):
+        patched, tagged, _ = rig.applied(model, adapter, rig.identity(seed), conditioning=prompt(1, **half))
+        conds = {"positive": tagged + prompt(4), "negative": prompt(2)}
+        negatives.append(probed(patched, conds, [["positive", "negative"]])[0][1])
+    assert near(*negatives), "the negative prompt shows the person"
+
+
 def test_two_people_in_two_areas_do_not_mix(rig, model, adapter):
     """In a picture of two, both would get a mixed face."""
     left, right = {"area": (8, 4, 0, 0), "strength": 1.0}, {"area": (8, 4, 0, 4), "strength": 1.0}

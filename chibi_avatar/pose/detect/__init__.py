@@ -126,25 +126,40 @@ def _open(backend: Backend, folders: Sequence[Path]) -> Detector:
     except PoseError:
         raise
     except Exception as error:  # other people's packages raise whatever they like
+        said = " ".join(str(error).split())[:200]
         raise PoseError(
-            f"detector: {backend.label} does not start with its files in {folder} ({type(error).__name__}: {error}). "
+            f"detector: {backend.label} does not start with its files in {folder} ({type(error).__name__}: {said}). "
             "Update its package or fetch the files again, or choose another detector."
         ) from error
+
+
+def _start(name: str, folders: Sequence[Path]) -> tuple[Backend, Detector, list[str]]:
+    """The detector ``name``, loaded, and report lines. For "auto" the first that starts, with a line for each that does not."""
+    chosen = choose(name, folders)
+    ready = [b for b in BACKENDS.values() if b.missing(folders) is None] if name == "auto" else [chosen]
+    failed: list[str] = []
+    last: PoseError | None = None
+    for backend in ready:
+        try:
+            return backend, _open(backend, folders), [f"{reason} {backend.label} is used instead." for reason in failed]
+        except PoseError as error:
+            failed.append(f"{str(error).rstrip('.')}.")
+            last = error
+    raise PoseError(" ".join(failed)) from last
 
 
 def detect_frames(
     pictures: np.ndarray, folders: Sequence[Path], request: Request, name: str = "auto"
 ) -> tuple[list[Frame], str]:
-    """Poses in (B, H, W, 3) uint8 RGB pictures, and a report line for each.
+    """Poses in (B, H, W, 3) uint8 RGB pictures, and a report line for each, after one for each detector that "auto" had to leave out.
 
     A picture with nobody in it gives an editable T-pose and says so. Raises :class:`PoseError` when no detector can
     run.
     """
     if pictures.ndim != 4 or pictures.shape[-1] != 3 or not pictures.size:
         raise PoseError(f"image: expected a batch of RGB pictures, got an array of shape {pictures.shape}")
-    backend = choose(name, folders)
-    detector = _open(backend, folders)
-    frames, lines = [], []
+    backend, detector, lines = _start(name, folders)
+    frames = []
     for index, picture in enumerate(pictures):
         height, width = picture.shape[:2]
         people = detector(picture, request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from chibi_avatar.identity.patch import TAG, Applied, IdentityPatch, begin_step,
 from chibi_avatar.identity.registry import BY_KEY
 from chibi_avatar.identity.schedules import EMBEDS_SCALING, WEIGHT_TYPES, block_weight, window
 from chibi_avatar.identity.tokens import LayerKV, face_vector, make_layers, make_tokens, scale_embeds
+from chibi_avatar.pose.keypoints import PoseError
 
 
 def small_adapter(path, family="sd15", variant="faceid", with_lora=False):
@@ -112,6 +114,15 @@ def test_plus_without_clip_vision_says_what_to_connect(tmp_path):
         IdentityError, match="a.bin in .*CLIP-ViT-H-14 in models/clip_vision and connect Load CLIP Vision"
     ):
         make_tokens(adapter, identity_with(), None)
+
+
+@pytest.mark.parametrize("variant", ["plus_face", "faceid_plus_v2"])
+def test_another_clip_vision_is_named_before_torch_trips_over_it(tmp_path, variant):
+    """Load CLIP Vision lists every file there is; two shapes of matrices do not say which one is right."""
+    adapter = read_adapter(small_adapter(tmp_path / "a.bin", variant=variant), variant)
+    person = replace(identity_with(), crops=(np.zeros((224, 224, 3), np.uint8),))
+    with pytest.raises(IdentityError, match=r"a\.bin in .*CLIP-ViT-H-14.*1280.*1024.*CLIP-ViT-L-14.*Load CLIP Vision"):
+        make_tokens(adapter, person, lambda crops: (torch.zeros(1, 257, 1024), torch.zeros(1, 768)))
 
 
 def test_faceid_needs_no_clip_and_its_negative_is_the_empty_face(tmp_path):
@@ -343,3 +354,17 @@ def test_head_boxes_follow_the_pose_and_refuse_to_leave_the_picture():
         box_mask((1.2, 0.1, 1.5, 0.4))
     with pytest.raises(IdentityError, match="1 people, number 3"):
         head_box(frame, 3)
+
+
+def test_a_head_is_found_in_every_pose_that_the_pose_nodes_read():
+    """A photo's pose where the detector lost one person, or left a point out, would stop with a Python error in place of a sentence."""
+    points = np.zeros((18, 3))
+    points[[0, 14, 15, 1]] = [(256, 200, 1), (236, 180, 1), (276, 180, 1), (256, 300, 1)]
+    somebody = {"pose_keypoints_2d": points.ravel().tolist()}
+    canvas = {"canvas_width": 512, "canvas_height": 512}
+    box = head_box({"people": [somebody], **canvas})
+    assert head_box([{"people": [None, {"pose_keypoints_2d": None}, somebody], **canvas}]) == box
+    normalised = points / [512, 512, 1]
+    assert head_box([{"people": [{"pose_keypoints_2d": normalised.ravel().tolist()}], **canvas}]) == pytest.approx(box)
+    with pytest.raises(PoseError, match=r"people\[0\]\.pose_keypoints_2d: 55 numbers"):
+        head_box({"people": [{"pose_keypoints_2d": [1.0] * 55}], **canvas})

@@ -37,6 +37,22 @@ def test_a_card_brings_the_identity_back_without_a_pixel(tmp_path):
     assert delete_card(words) == 2 and not list(tmp_path.iterdir())
 
 
+def test_a_dot_in_a_name_belongs_to_the_name(tmp_path):
+    """Dr. Strange would overwrite Dr. Who, and both would be called Dr."""
+    from dataclasses import replace
+
+    doctors = {"Dr. Who": "#7a4a2e", "Dr. Strange": "#101010", "v1.json": "#c0a060"}
+    for name, color in doctors.items():
+        save_card(replace(person(), attributes={"hair.color": Guess(color, 0.8)}), tmp_path / f"{name}.json", name)
+    assert len(list(tmp_path.iterdir())) == 2 * len(doctors)
+    for name, color in doctors.items():
+        for ending in (".json", ".safetensors"):
+            assert load_card(tmp_path / (name + ending)).attributes["hair.color"].value == color
+    assert load_card(tmp_path / "Dr. Who").notes == ("loaded from card Dr. Who",)
+    assert delete_card(tmp_path / "Dr. Who.json") == 2
+    assert load_card(tmp_path / "Dr. Strange.json").attributes["hair.color"].value == "#101010"
+
+
 def refused(path, **given) -> str:
     with pytest.raises(IdentityError) as caught:
         load_card(path, **given)

@@ -7,6 +7,7 @@ import socket
 import numpy as np
 import pytest
 
+from chibi_avatar.identity import stack
 from chibi_avatar.identity.analyze import analyze, report
 from chibi_avatar.identity.detect import find_faces
 from chibi_avatar.identity.errors import IdentityError, MissingModelError
@@ -59,6 +60,29 @@ def test_auto_takes_research_only_as_a_full_set(folder, clean_folder, tmp_path):
     assert load_stack([tmp_path, clean_folder], "auto").profile == "clean"
     with pytest.raises(MissingModelError, match="w600k_r50.onnx.*buffalo_l"):
         load_stack([tmp_path], "research")
+
+
+def test_a_broken_package_is_not_a_damaged_file(folder, clean_folder, portrait, monkeypatch):
+    """Selfies would stop working after an update of numpy, with the advice to download good files again, though the clean models are there."""
+    real = stack.importlib.import_module
+
+    def broken(name, *given):
+        if name.startswith("insightface"):
+            raise ValueError("numpy.dtype size changed, may indicate binary incompatibility")
+        return real(name, *given)
+
+    monkeypatch.setattr(stack, "_cache", {})
+    monkeypatch.setattr(stack.importlib, "import_module", broken)
+    fallen_back = load_stack([folder, clean_folder], "auto", "cpu")
+    identity, _ = analyze([portrait], fallen_back)
+    said = report(identity, fallen_back)
+    assert set(identity.embeddings) == {"sface"} and "profile clean" in said
+    assert "insightface" in said and "numpy.dtype size changed" in said and "pip install" in said
+    for profile, folders in (("research", [folder, clean_folder]), ("auto", [folder])):
+        with pytest.raises(
+            ImportError, match="insightface.*numpy.dtype size changed.*pip install --upgrade insightface"
+        ):
+            load_stack(folders, profile, "cpu")
 
 
 @pytest.mark.parametrize("name", [SCRFD[0], "w600k_r50.onnx"])

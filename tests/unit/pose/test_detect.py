@@ -96,6 +96,25 @@ def test_a_detector_that_does_not_start_says_why(monkeypatch, folder):
         detect.detect_frames(GREY, [folder], Request(), "auto")
 
 
+def test_auto_goes_on_to_the_next_when_the_best_does_not_start(monkeypatch, folder):
+    """One broken optional package would take away the detector that works."""
+
+    def broken(folder):
+        raise ImportError("cannot import name 'RTMPose'\nfrom 'rtmlib'")
+
+    person = library.frame("standing", 90, 120).people[0]
+    pretend(monkeypatch, [person])
+    best = dataclasses.replace(detect.BACKENDS["dwpose"], module=None, files=(), opened=broken)
+    monkeypatch.setitem(detect.BACKENDS, "dwpose", best)
+    frames, report = detect.detect_frames(GREY, [folder], Request(), "auto")
+    assert len(frames[0].people) == 1
+    first, second = report.splitlines()
+    assert "DWPose (rtmlib) does not start" in first and "RTMPose" in first and "BlazePose is used instead" in first
+    assert second == "picture 1: 1 found by BlazePose"
+    with pytest.raises(PoseError, match="DWPose.*does not start"):
+        detect.detect_frames(GREY, [folder], Request(), "dwpose")
+
+
 def test_auto_takes_what_is_there(folder):
     """With only the free files present, auto must not insist on others."""
     assert detect.choose("auto", [folder]).name == "blazepose"

@@ -263,6 +263,14 @@ def test_what_we_write_has_every_array_and_full_scores(person):
         ('{"people": [{"hand_left_keypoints_2d": ' + json.dumps([5] * 60) + "}]}", "hand_left_keypoints_2d"),
         ('{"people": [3]}', "people[0]"),
         ('{"animals": []}', "animal"),
+        ('{"annotations": null}', "annotations: the list is empty"),
+        ('{"annotations": [3]}', "annotations[0]"),
+        ('{"instance_info": null}', "instance_info: the list is empty"),
+        ('{"instance_info": 3}', "instance_info: expected a list"),
+        ('{"pose_metas": null}', "pose_metas: the list is empty"),
+        ('{"people": [{"pose_keypoints_2d": [' + "9" * 400 + ", 1, 1]}]}", "further out"),
+        ('{"people": [{"pose_keypoints_2d": [' + "9" * 5000 + ", 1, 1]}]}", "cannot be read"),
+        ('{"people": [], "canvas_width": ' + "9" * 400 + ', "canvas_height": 5}', "canvas_width"),
         ("3", "int"),
     ],
 )
@@ -291,6 +299,31 @@ def test_nobody_many_people_and_gaps(person):
     assert [len(f.people) for f in frames] == [1, 0, 1]
     with pytest.raises(PoseError, match="at most"):
         parse([{"people": [one] * 300, **canvas}])
+
+
+def test_somebody_whom_the_detector_lost_is_left_out(person):
+    """One frame of a video with an empty person in it would stop the whole sequence."""
+    one = {"pose_keypoints_2d": flat(person.body)}
+    lost = [{"pose_keypoints_2d": []}, {"pose_keypoints_2d": None, "face_keypoints_2d": None}]
+    canvas = {"canvas_width": 640, "canvas_height": 448}
+    frames = parse(
+        [{"people": [one], **canvas}, {"people": [lost[0], one, lost[1]], **canvas}, {"people": lost, **canvas}]
+    )
+    assert [len(frame.people) for frame in frames] == [1, 1, 0]
+
+
+def test_coco_results_of_several_pictures_are_frames(person):
+    """A video's results come as one list: all its frames would be drawn into one picture, as a crowd."""
+    note = coco_17(person)["annotations"][0]
+    notes = [{**note, "image_id": number, "category_id": 1, "score": 0.9} for number in (7, 7, 8)]
+    assert [len(frame.people) for frame in parse(notes)] == [2, 1]
+    assert [len(frame.people) for frame in parse(json.dumps(notes))] == [2, 1]
+
+
+def test_a_byte_order_mark_is_no_mistake(person):
+    """Windows' editors put one before the text; a file with it is read, and the same text pasted would be refused."""
+    text = "\ufeff" + json.dumps({"people": [{"pose_keypoints_2d": flat(person.body)}]})
+    assert len(parse(text)[0].people) == len(parse(text.encode())[0].people) == 1
 
 
 def test_points_off_the_canvas_are_kept(person):
