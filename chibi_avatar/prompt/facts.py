@@ -247,6 +247,9 @@ class Notebook:
         """Roles get their clothes. An archer's bow is no ribbon. Drop what only repeats: a right eye of the left eye's colour, a second hair colour equal to the first."""
         for person in self.parse.people:
             fields = person.fields
+            if fields.get("face.beard", "none") != "none" and "presentation" not in fields:
+                fields["presentation"] = "masculine"
+                person.implied.add("presentation")
             self._dress(person)
             archer = fields.get("role") in ("archer", "ranger") or fields.get("bag.kind") == "quiver"
             if archer and fields.get("hair_ornament.kind") == "bow" and "held.kind" not in fields:

@@ -116,7 +116,7 @@ class Tints(Choices, People, Nouns):
             self.describe(piece)
             or meaning.value.id == "print"
             and self.patterns
-            and self.patterns[-1][1].end == piece.start
+            and piece.start - self.patterns[-1][1].end <= piece.latin
         ):
             return
         after = body[i + 1] if i + 1 < len(body) else None

@@ -234,6 +234,9 @@ def test_refusing_clothes_undresses_nobody(text):
         ("black hair with a streak of red", {"hair.color2": "red", "hair.coloring": "streaked", "outfit.color": None}),
         ("blue dress with stripes and a yellow belt", {"dress.pattern": "striped", "belt.pattern": None}),
         ("蓝色裙子带白色条纹和黄色腰带", {"bottom.color2": "white", "bottom.pattern": "striped", "belt.color": "yellow"}),
+        ("kimono with cherry blossom pattern", {"outfit.pattern": "floral", "scene.background": None, "extra": None}),
+        ("cool guy with slicked back hair", {"hair.style": "slicked_back", "hair.bangs": "none"}),
+        ("an old wizard with a long beard", {"presentation": "masculine", "outfit.kind": "wizard_robe"}),
         ("手里拿着一顶草帽的女孩", {"hat.kind": None, "extra": ("holding straw hat",)}),
     ],
 )  # fmt: skip
