@@ -18,7 +18,7 @@ from ..chibi_avatar.avatar.export import (
     describe,
     export_avatar,
     portrait,
-    write_atomic,
+    write_all,
 )
 from ..chibi_avatar.avatar.gltf import read_file
 from ..chibi_avatar.avatar.licence import AVATAR_PERMISSION, COMMERCIAL_USAGE, CREDIT_NOTATION, MODIFICATION, Licence
@@ -476,15 +476,12 @@ class ChibiAvatarExport(io.ComfyNode):
 
 
 def _save(exported: Exported, prefix: str) -> list[dict[str, str]]:
-    """Write every file into ComfyUI's output folder under the next free number; returns what core's savers report to
-    the page."""
+    """Write all files, or none, into ComfyUI's output folder under the next free number; returns what core's savers
+    report to the page."""
     folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(prefix, folder_paths.get_output_directory())
-    saved = []
-    for ending, data in exported.files().items():
-        filename = f"{name}_{counter:05}_{ending}"
-        write_atomic(os.path.join(folder, filename), data)
-        saved.append({"filename": filename, "subfolder": subfolder, "type": "output"})
-    return saved
+    files = {f"{name}_{counter:05}_{ending}": data for ending, data in exported.files().items()}
+    write_all({os.path.join(folder, filename): data for filename, data in files.items()})
+    return [{"filename": filename, "subfolder": subfolder, "type": "output"} for filename in files]
 
 
 NODES: list[type[io.ComfyNode]] = [ChibiAvatarBase, ChibiAvatarLoad, ChibiAvatarExport]

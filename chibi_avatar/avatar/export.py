@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -112,14 +112,19 @@ def _export_source(avatar: Avatar, platform: str, version: str) -> Exported:
 
     data, notes = write_source(avatar)
     kind = avatar.source.kind
-    versions = () if kind == "glb" else (kind,)
+    versions = () if kind == "glb" or version == "none" else (kind,)
     wanted = (
         PLATFORMS[platform].versions
         if version == "auto" and platform in PLATFORMS
         else {"both": ("1.0", "0.x")}.get(version, (version,))
     )
-    if versions and version != "none" and kind not in wanted and wanted != ("auto",):
+    if kind not in (*wanted, "glb") and not {"auto", "none"} & set(wanted):
         notes.append(f"note: your file is VRM {kind} and stays so; only its pictures are changed")
+    if kind == "glb" and not {"auto", "none"} & set(wanted):
+        notes.append(
+            "note: no VRM was written, your file is a GLB and stays one; only its pictures are changed. To make a VRM of "
+            "it, give it humanoid bones with a VRM exporter for Unity or Blender and load that file"
+        )
     notes.append(
         "note: your file keeps its own title, author and licence; the fields of the export are not written into it"
     )
@@ -267,21 +272,31 @@ def describe(avatar: Avatar) -> str:
     return "\n".join([*lines, *(f"note: {note}" for note in notes)])
 
 
-def write_atomic(path: str, data: bytes) -> None:
-    """Write ``data`` to ``path`` through a temporary file beside it; a failure (disk full) leaves neither. Raises
+def write_all(files: Mapping[str, bytes]) -> None:
+    """Write path → bytes through temporary files beside them: all or none. The first file appears, or replaces an older
+    one, when the bytes of all are on the disk; a failure leaves no new and no temporary file. Raises
     :class:`AvatarError`."""
-    folder = os.path.dirname(os.path.abspath(path))
-    temporary = None
+    ready: dict[str, str] = {}  # path -> its temporary file
+    new: list[str] = []
+    path = ""
     try:
-        os.makedirs(folder, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".chibi-", suffix=".tmp", dir=folder)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        for path, data in files.items():
+            folder = os.path.dirname(os.path.abspath(path))
+            os.makedirs(folder, exist_ok=True)
+            handle, ready[path] = tempfile.mkstemp(prefix=".chibi-", suffix=".tmp", dir=folder)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(ready[path], 0o666 & ~_umask())
+        for path in files:  # all bytes are on the disk: only now does anything appear
+            fresh = not os.path.exists(path)
+            os.replace(ready[path], path)
+            del ready[path]
+            if fresh:
+                new.append(path)
     except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+        for left in (*ready.values(), *new):
+            if os.path.exists(left):
+                os.unlink(left)
         raise AvatarError(f"{path} could not be written: {error.strerror or error}; nothing was left behind") from error
 
 

@@ -58,13 +58,17 @@ class Container:
     has_binary: bool = False
     extra_chunks: list[tuple[int, bytes]] = field(default_factory=list)
     _buffers: dict[int, bytes] = field(default_factory=dict, repr=False)
+    _checked: dict[str, list[dict[str, Any]]] = field(default_factory=dict, repr=False, compare=False)
 
     def items(self, key: str) -> list[dict[str, Any]]:
         """The array ``key`` of the document, [] when absent. Raises :class:`GltfError` when it is not an array of
         objects."""
         value = self.document.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise GltfError(f"{key}: expected an array of objects")
+        # Remembered: a file of thousands of primitives asks thousands of times.
+        if key not in self._checked or self._checked[key] is not value:
+            if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+                raise GltfError(f"{key}: expected an array of objects")
+            self._checked[key] = value
         return value
 
     def item(self, key: str, index: Any, where: str) -> dict[str, Any]:
@@ -78,6 +82,13 @@ class Container:
 def is_index(value: Any, count: int) -> bool:
     """Whether ``value`` is an integer (not a bool) from 0 to ``count`` - 1."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
+
+
+def number(value: Any, default: float) -> float:
+    """A number of the JSON as a float; ``default`` for anything else and for what no avatar needs (1e9 and more)."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9:
+        return float(value)
+    return default
 
 
 def _reject_constant(name: str) -> Any:
@@ -187,7 +198,8 @@ def write_glb(container: Container) -> bytes:
 def splice_json(data: bytes, changes: Mapping[tuple[str | int, ...], Any]) -> bytes:
     """``data`` with the values at some paths replaced; every other byte (spacing, number spelling, duplicates) stays.
 
-    ``changes`` maps a path such as ``("bufferViews", 3, "byteLength")`` to its new value. A missing last key is added.
+    ``changes`` maps a path such as ``("bufferViews", 3, "byteLength")`` to its new value. A missing last key is added,
+    and so are entries that follow the last one of an array.
     """
     text = data.decode("utf-8")
     edits: list[tuple[int, int, str]] = []
@@ -202,11 +214,13 @@ def splice_json(data: bytes, changes: Mapping[tuple[str | int, ...], Any]) -> by
         at = skip(at)
         if () in pending:
             end = decoder.raw_decode(text, at)[1]
-            edits.append((at, end, json.dumps(pending[()], ensure_ascii=False, allow_nan=False)))
+            edits.append((at, end, json.dumps(pending[()], allow_nan=False)))
             return end
         is_object = text[at] == "{"
-        wanted = {path[0] for path in pending}
-        seen: set[str | int] = set()
+        wanted: dict[str | int, dict[tuple[str | int, ...], Any]] = {}
+        for path, value in pending.items():
+            wanted.setdefault(path[0], {})[path[1:]] = value
+        missing = dict(wanted)
         opening, index, at = at, 0, skip(at + 1)
         while text[at] not in "}]":
             key: str | int = index
@@ -214,21 +228,24 @@ def splice_json(data: bytes, changes: Mapping[tuple[str | int, ...], Any]) -> by
                 key, at = scanstring(text, at + 1, True)
                 at = skip(skip(at) + 1)
             if key in wanted:
-                seen.add(key)
-                at = walk(at, {path[1:]: value for path, value in pending.items() if path[0] == key})
+                missing.pop(key, None)
+                at = walk(at, wanted[key])
             else:
                 at = decoder.raw_decode(text, at)[1]
             at = skip(at)
             if text[at] == ",":
                 at = skip(at + 1)
             index += 1
-        for path, value in pending.items():
-            if path[0] in seen:
-                continue
-            if not is_object or len(path) > 1:
-                raise GltfError(f"the JSON has nothing at {'/'.join(map(str, path))}")
-            pair = f"{json.dumps(path[0])}:{json.dumps(value, ensure_ascii=False, allow_nan=False)}"
-            edits.append((opening + 1, opening + 1, pair + ("," if index else "")))
+        new = []
+        for key in missing if is_object else sorted(missing):
+            if () not in missing[key] or (not is_object and key != index + len(new)):
+                raise GltfError(f"the JSON has nothing at {'/'.join(map(str, (key, *next(iter(missing[key])))))}")
+            value = json.dumps(missing[key][()], allow_nan=False)
+            new.append(f"{json.dumps(key)}:{value}" if is_object else value)
+        if new and is_object:
+            edits.append((opening + 1, opening + 1, ",".join(new) + ("," if index else "")))
+        elif new:
+            edits.append((at, at, ("," if index else "") + ",".join(new)))
         return at + 1
 
     if changes:
@@ -250,8 +267,9 @@ def buffer_view(container: Container, index: Any, where: str = "bufferView") -> 
     refused."""
     view = container.item("bufferViews", index, where)
     name = f"bufferViews[{index}]"
-    for extension in view.get("extensions") or {}:
-        if "meshopt" in str(extension):
+    extensions = view.get("extensions")
+    for extension in extensions if isinstance(extensions, Mapping) else ():
+        if "meshopt" in extension:
             raise GltfError(f"{extension} compression is not supported: export the file without mesh compression")
     number = _integer(view, "buffer", name)
     buffer = container.item("buffers", number, name)

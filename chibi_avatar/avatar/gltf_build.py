@@ -87,8 +87,8 @@ class Builder:
         self.document["extensionsUsed"] = sorted(used | {name})
 
     def finish(self) -> bytes:
-        """The GLB bytes."""
+        """The GLB bytes. Half of a surrogate pair, which a name from a file or a page may hold, becomes a question mark."""
         binary = b"".join(self._parts)
         self.document["buffers"] = [{"byteLength": len(binary)}]
-        text = json.dumps(self.document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
-        return write_glb(Container(text, self.document, binary, True))
+        text = json.dumps(self.document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return write_glb(Container(text.encode("utf-8", "replace"), self.document, binary, True))

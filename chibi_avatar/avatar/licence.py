@@ -16,7 +16,7 @@ COMMERCIAL_USAGE = ("personalNonProfit", "personalProfit", "corporation")
 CREDIT_NOTATION = ("required", "unnecessary")
 MODIFICATION = ("prohibited", "allowModification", "allowModificationRedistribution")
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -125,35 +125,33 @@ class Terms:
     forbids_modification: bool
 
 
-_VRM0_FREE_TO_CHANGE = {"CC0", "CC_BY", "CC_BY_NC", "CC_BY_SA", "CC_BY_NC_SA"}
+_VRM0_FREE_TO_CHANGE = ("CC0", "CC_BY", "CC_BY_NC", "CC_BY_SA", "CC_BY_NC_SA", "Other")
 
 
 def read_terms(document: Mapping[str, Any]) -> Terms:
-    """The licence of a parsed glTF document: VRM 1.0, VRM 0.x, or the bare ``asset.copyright`` of a GLB."""
+    """The licence of a parsed glTF document: VRM 1.0, VRM 0.x, or the bare ``asset.copyright`` of a GLB.
+
+    A VRM that gives no leave to change it forbids it, whatever it says instead: an unknown word, a list, nothing.
+    """
     extensions = document.get("extensions")
     extensions = extensions if isinstance(extensions, Mapping) else {}
     for key, names, gate in (
-        ("VRMC_vrm", _VRM1_LINES, lambda meta: meta.get("modification", "prohibited") == "prohibited"),
-        ("VRM", _VRM0_LINES, _vrm0_forbids),
+        ("VRMC_vrm", _VRM1_LINES, lambda meta: meta.get("modification") not in MODIFICATION[1:]),
+        ("VRM", _VRM0_LINES, lambda meta: meta.get("licenseName") not in _VRM0_FREE_TO_CHANGE),
     ):
-        extension = extensions.get(key)
-        if isinstance(extension, Mapping):
-            meta = extension.get("meta")
+        if key in extensions:
+            extension = extensions[key]
+            meta = extension.get("meta") if isinstance(extension, Mapping) else None
             meta = meta if isinstance(meta, Mapping) else {}
             lines = [
                 f"{label}: {_shown(meta[name])}"
                 for name, label in names.items()
                 if meta.get(name) not in (None, "", [])
             ]
-            return Terms(tuple(lines), bool(gate(meta)))
+            return Terms(tuple(lines) or ("the file states no licence",), gate(meta))
     asset = document.get("asset")
     notice = asset.get("copyright") if isinstance(asset, Mapping) else None
     return Terms((f"copyright: {_shown(notice)}",) if notice else ("the file states no licence",), False)
-
-
-def _vrm0_forbids(meta: Mapping[str, Any]) -> bool:
-    name = meta.get("licenseName", "Redistribution_Prohibited")
-    return name not in _VRM0_FREE_TO_CHANGE and name != "Other"
 
 
 def _shown(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .gltf import Container, GltfError, is_index
+from .gltf import Container, GltfError, is_index, number
 from .model import Collider, Expression, SpringChain
 from .vrm0 import PRESETS as VRM0_PRESETS
 from .vrm0 import bone_name
@@ -20,6 +20,8 @@ from .vrm1 import PRESETS as VRM1_PRESETS
 from .vrm_check import ALL_BONES
 
 MAX_CHAINS = 1000
+MAX_GROUPS = 256  # collider groups of one chain
+MAX_MEMBERS = 64  # colliders of one group
 _FROM_VRM0 = {preset: name for name, (_, preset) in VRM0_PRESETS.items()}
 _BONE_FROM_VRM0 = {bone_name(bone): bone for bone in ALL_BONES}
 
@@ -32,18 +34,16 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _number(value: Any, default: float) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9:
-        return float(value)
-    return default
-
-
 def _extension(container: Container, name: str) -> Mapping[str, Any]:
     return _mapping(_mapping(container.document.get("extensions")).get(name))
 
 
 def read_humanoid(container: Container, kind: str) -> dict[int, str]:
-    """Node index → VRM 1.0 bone name. Raises :class:`GltfError` for a node that does not exist or is used twice."""
+    """Node index → VRM 1.0 bone name.
+
+    Raises :class:`GltfError` for a 1.0 bone whose node does not exist or is used twice. In 0.x such an entry is left
+    out, as apps do: exporters list the bones that a body lacks with node -1.
+    """
     pairs: list[tuple[Any, Any]] = []
     if kind == "1.0":
         bones = _mapping(_mapping(_extension(container, "VRMC_vrm").get("humanoid")).get("humanBones"))
@@ -57,6 +57,8 @@ def read_humanoid(container: Container, kind: str) -> dict[int, str]:
         if bone not in ALL_BONES:
             continue
         if not is_index(node, count) or node in out or bone in out.values():
+            if kind == "0.x":
+                continue
             raise GltfError(f"humanoid bone {bone}: its node {str(node)[:20]} does not exist or is used twice")
         out[node] = bone
     return out
@@ -97,7 +99,7 @@ def _expressions1(
                 mesh = nodes[node].get("mesh") if is_index(node, len(nodes)) else None
                 key = _bound(keys, mesh, bind.get("index"), morphs)
                 if key is not None:
-                    weights[key] = float(np.clip(_number(bind.get("weight"), 1.0), 0, 1))
+                    weights[key] = float(np.clip(number(bind.get("weight"), 1.0), 0, 1))
             entry = _mapping(entry)
             out.append(
                 Expression(
@@ -110,7 +112,7 @@ def _expressions1(
                 )
             )
     offset = _list(_mapping(extension.get("lookAt")).get("offsetFromHeadBone"))
-    look = tuple(_number(v, 0.0) for v in offset) if len(offset) == 3 else None
+    look = tuple(number(v, 0.0) for v in offset) if len(offset) == 3 else None
     return out, look  # type: ignore[return-value]
 
 
@@ -130,7 +132,7 @@ def _expressions0(
             bind = _mapping(bind)
             key = _bound(keys, bind.get("mesh"), bind.get("index"), morphs)
             if key is not None:
-                weights[key] = float(np.clip(_number(bind.get("weight"), 100.0) / 100, 0, 1))
+                weights[key] = float(np.clip(number(bind.get("weight"), 100.0) / 100, 0, 1))
         preset = _FROM_VRM0.get(str(group.get("presetName", "")).lower())
         name = preset or str(group.get("name") or "expression")[:100]
         if preset is None and name.lower() == "surprised":
@@ -138,9 +140,7 @@ def _expressions0(
         out.append(Expression(name, preset, weights, is_binary=group.get("isBinary") is True))
     offset = _mapping(_mapping(extension.get("firstPerson")).get("firstPersonBoneOffset"))
     look = (
-        (-_number(offset.get("x"), 0.0), _number(offset.get("y"), 0.06), _number(offset.get("z"), 0.0))
-        if offset
-        else None
+        (-number(offset.get("x"), 0.0), number(offset.get("y"), 0.06), number(offset.get("z"), 0.0)) if offset else None
     )
     return out, look
 
@@ -172,10 +172,10 @@ def _springs1(
         place[index] = len(colliders)
         tail = _vector(form.get("tail")) if "capsule" in shape else None
         colliders.append(
-            Collider(joint_of[node], _vector(form.get("offset")), max(_number(form.get("radius"), 0.0), 0.0), tail)
+            Collider(joint_of[node], _vector(form.get("offset")), max(number(form.get("radius"), 0.0), 0.0), tail)
         )
     groups = [
-        [place[c] for c in _list(_mapping(group).get("colliders")) if isinstance(c, int) and c in place]
+        {place[c] for c in _list(_mapping(group).get("colliders"))[:MAX_MEMBERS] if isinstance(c, int) and c in place}
         for group in _list(extension.get("colliderGroups"))[: MAX_CHAINS * 4]
     ]
     chains = []
@@ -185,25 +185,31 @@ def _springs1(
         joints = [joint_of.get(item.get("node"), -1) for item in items if isinstance(item.get("node"), int)]
         if len(joints) < 2 or not _descends(joints, parents):
             continue
-        used = [c for g in _list(entry.get("colliderGroups")) if is_index(g, len(groups)) for c in groups[g]]
+        used = _used(entry, groups)
         first = items[0]
         chains.append(
             SpringChain(
                 str(entry.get("name") or f"spring {len(chains)}")[:100],
                 joints,
-                _number(first.get("stiffness"), 1.0),
-                _number(first.get("gravityPower"), 0.0),
-                _number(first.get("dragForce"), 0.5),
-                _number(first.get("hitRadius"), 0.0),
-                sorted(set(used)),
+                number(first.get("stiffness"), 1.0),
+                number(first.get("gravityPower"), 0.0),
+                number(first.get("dragForce"), 0.5),
+                number(first.get("hitRadius"), 0.0),
+                used,
             )
         )
     return colliders, chains
 
 
+def _used(entry: Mapping[str, Any], groups: list[set[int]]) -> list[int]:
+    """The colliders of the groups that a spring names, ascending."""
+    named = {group for group in _list(entry.get("colliderGroups"))[:MAX_GROUPS] if is_index(group, len(groups))}
+    return sorted(set().union(*(groups[group] for group in named)))
+
+
 def _vector(value: Any) -> tuple[float, float, float]:
     items = _list(value)
-    return tuple(_number(v, 0.0) for v in items) if len(items) == 3 else (0.0, 0.0, 0.0)  # type: ignore[return-value]
+    return tuple(number(v, 0.0) for v in items) if len(items) == 3 else (0.0, 0.0, 0.0)  # type: ignore[return-value]
 
 
 def _descends(joints: list[int], parents: list[int]) -> bool:
@@ -222,27 +228,27 @@ def _springs0(
     extension: Mapping[str, Any], joint_of: dict[int, int], parents: list[int]
 ) -> tuple[list[Collider], list[SpringChain]]:
     colliders: list[Collider] = []
-    groups: list[list[int]] = []
+    groups: list[set[int]] = []
     for entry in _list(extension.get("colliderGroups"))[:MAX_CHAINS]:
         entry = _mapping(entry)
-        members = []
+        members: set[int] = set()
         node = entry.get("node")
         if isinstance(node, int) and node in joint_of:
-            for sphere in _list(entry.get("colliders"))[:64]:
+            for sphere in _list(entry.get("colliders"))[:MAX_MEMBERS]:
                 offset = _mapping(_mapping(sphere).get("offset"))
-                x, y, z = (_number(offset.get(axis), 0.0) for axis in "xyz")
-                members.append(len(colliders))
+                x, y, z = (number(offset.get(axis), 0.0) for axis in "xyz")
+                members.add(len(colliders))
                 colliders.append(
-                    Collider(joint_of[node], (-x, y, z), max(_number(_mapping(sphere).get("radius"), 0.0), 0.0))
+                    Collider(joint_of[node], (-x, y, z), max(number(_mapping(sphere).get("radius"), 0.0), 0.0))
                 )
         groups.append(members)
     children: dict[int, list[int]] = {}
     for joint, parent in enumerate(parents):
         children.setdefault(parent, []).append(joint)
     chains: list[SpringChain] = []
-    for entry in _list(extension.get("boneGroups")):
+    for entry in _list(extension.get("boneGroups"))[:MAX_CHAINS]:
         entry = _mapping(entry)
-        used = sorted({c for g in _list(entry.get("colliderGroups")) if is_index(g, len(groups)) for c in groups[g]})
+        used = _used(entry, groups)
         for root in _list(entry.get("bones")):
             if not isinstance(root, int) or root not in joint_of or len(chains) >= MAX_CHAINS:
                 continue
@@ -255,10 +261,10 @@ def _springs0(
                 SpringChain(
                     str(entry.get("comment") or f"spring {len(chains)}")[:100],
                     joints,
-                    _number(entry.get("stiffiness"), 1.0),
-                    _number(entry.get("gravityPower"), 0.0),
-                    _number(entry.get("dragForce"), 0.4),
-                    _number(entry.get("hitRadius"), 0.02),
+                    number(entry.get("stiffiness"), 1.0),
+                    number(entry.get("gravityPower"), 0.0),
+                    number(entry.get("dragForce"), 0.4),
+                    number(entry.get("hitRadius"), 0.02),
                     used,
                 )
             )

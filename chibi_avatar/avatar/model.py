@@ -45,7 +45,7 @@ class Mesh:
 
     positions: np.ndarray  # (V, 3) float32
     normals: np.ndarray  # (V, 3) float32, unit
-    uvs: np.ndarray  # (V, 2) float32 in 0..1
+    uvs: np.ndarray  # (V, 2) float32, v down; 0..1, further where the texture repeats
     faces: np.ndarray  # (F, 3) int32
     face_material: np.ndarray  # (F,) int32, index into Avatar.materials
     face_part: np.ndarray  # (F,) int32, index into Avatar.parts

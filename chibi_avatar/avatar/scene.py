@@ -3,6 +3,7 @@ checked first."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +14,9 @@ from .gltf import Container, GltfError, accessor, is_index
 MAX_NODES = 20_000
 MAX_VERTICES = 1_000_000
 MAX_TRIANGLES = 2_000_000
-MAX_MORPH_FLOATS = 60_000_000
+MAX_MORPH_FLOATS = 60_000_000  # of all morphs over the vertices of their own primitives
+MAX_PRIMITIVES = 10_000  # of all meshes, as often as nodes show them
+MAX_READS = 100_000  # of vertex data; an empty list costs time too
 
 
 @dataclass
@@ -114,7 +117,7 @@ def _local(node: dict[str, Any], index: int) -> np.ndarray:
     if "matrix" in node:
         return numbers(node["matrix"], 16, f"{name}.matrix").reshape(4, 4).T
     out = np.eye(4)
-    x, y, z, w = numbers(node.get("rotation", [0, 0, 0, 1]), 4, f"{name}.rotation")
+    x, y, z, w = numbers(node.get("rotation", [0, 0, 0, 1]), 4, f"{name}.rotation").tolist()
     length = x * x + y * y + z * z + w * w
     if length > 1e-12:
         s = 2 / length
@@ -133,7 +136,13 @@ def read_pieces(container: Container, tree: Tree) -> list[Piece]:
     same way."""
     nodes = container.items("nodes")
     pieces: list[Piece] = []
-    budget = {"vertices": MAX_VERTICES, "triangles": MAX_TRIANGLES, "morphs": MAX_MORPH_FLOATS}
+    budget = {
+        "vertices": MAX_VERTICES,
+        "triangles": MAX_TRIANGLES,
+        "morphs": MAX_MORPH_FLOATS,
+        "primitives": MAX_PRIMITIVES,
+        "lists of vertex data": MAX_READS,
+    }
     skins: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     keys = morph_keys(container)
     for index in tree.order:
@@ -152,9 +161,11 @@ def read_pieces(container: Container, tree: Tree) -> list[Piece]:
         seen: dict[str, int] = {}
         for position, primitive in enumerate(primitives):
             where = f"meshes[{number}].primitives[{position}]"
+            _spend(budget, "primitives", 1)
             if not isinstance(primitive, dict):
                 raise GltfError(f"{where}: expected an object")
-            if "KHR_draco_mesh_compression" in (primitive.get("extensions") or {}):
+            extensions = primitive.get("extensions")
+            if isinstance(extensions, Mapping) and "KHR_draco_mesh_compression" in extensions:
                 raise GltfError(
                     "KHR_draco_mesh_compression is not supported: export the file without Draco compression"
                 )
@@ -200,7 +211,7 @@ def _count(container: Container, index: Any, where: str) -> int:
 def _spend(budget: dict[str, int], what: str, amount: int) -> None:
     budget[what] -= amount
     if budget[what] < 0:
-        raise GltfError(f"the file has too many {what} to be an avatar")
+        raise GltfError(f"the file has too many {what} to be an avatar; join or reduce its meshes in a 3D program")
 
 
 def _read_piece(
@@ -225,6 +236,7 @@ def _read_piece(
             return None
         if _count(container, attributes[name], where) != count:
             raise GltfError(f"{where}: {name} has another length than POSITION")
+        _spend(budget, "lists of vertex data", 1)
         return accessor(container, attributes[name], f"{where}.{name}", kinds)
 
     positions = read("POSITION", ("VEC3",)).astype(np.float64)  # type: ignore[union-attr]
@@ -278,6 +290,7 @@ def _faces(
     container: Container, primitive: dict[str, Any], count: int, flipped: bool, where: str, budget: dict[str, int]
 ) -> np.ndarray:
     if primitive.get("indices") is None:
+        _spend(budget, "triangles", count // 3)
         index = np.arange(count - count % 3)
     else:
         _spend(budget, "triangles", _count(container, primitive["indices"], where) // 3)
@@ -345,6 +358,7 @@ def _targets(
         if _count(container, target["POSITION"], where) != count:
             raise GltfError(f"{where}: morph {key!r} has another length than POSITION")
         _spend(budget, "morphs", count * 3)
+        _spend(budget, "lists of vertex data", 1)
         delta = accessor(container, target["POSITION"], f"{where}.targets", ("VEC3",)).astype(np.float64)
         out[key] = np.einsum("...ij,...j->...i", rotations, delta).astype(np.float32)
     return out

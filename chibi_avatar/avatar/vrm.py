@@ -26,11 +26,11 @@ def linear(color: tuple[float, ...]) -> list[float]:
 
 
 def encode_texture(texture: Texture) -> tuple[bytes, str]:
-    """(bytes, MIME type): a file's own bytes where they are unchanged, else PNG."""
-    if texture.encoded is not None:
+    """(bytes, MIME type): a file's own PNG or JPEG where it is unchanged, else PNG: glTF itself knows no other."""
+    if texture.encoded is not None and texture.mime in ("image/png", "image/jpeg"):
         return texture.encoded, texture.mime
     if texture.pixels is None:
-        raise AvatarError(f"texture {texture.name!r} has neither pixels nor encoded bytes")
+        raise AvatarError(f"texture {texture.name!r} has neither pixels nor the bytes of a PNG or JPEG")
     return encode_png(texture.pixels), "image/png"
 
 
@@ -86,9 +86,7 @@ def check_avatar(avatar: Avatar, need_bones: bool) -> None:
 def write_glb_avatar(avatar: Avatar, licence: Licence, encode: Encode = encode_texture) -> bytes:
     """A plain glTF 2.0 binary: skinned, with morph targets and unlit materials, facing +Z. Deterministic."""
     check_avatar(avatar, need_bones=False)
-    builder, _ = _common(avatar, False, encode)
-    if licence.copyright:
-        builder.document["asset"]["copyright"] = licence.copyright
+    builder, _ = _common(avatar, licence, False, encode)
     return builder.finish()
 
 
@@ -106,7 +104,7 @@ def write_vrm(
     if version not in writers:
         raise AvatarError(f"VRM version {version!r} is not one of {', '.join(writers)}")
     check_avatar(avatar, need_bones=True)
-    builder, layout = _common(avatar, version == "0.x", encode)
+    builder, layout = _common(avatar, licence, version == "0.x", encode)
     image = None
     if thumbnail is not None:
         image = builder.image(thumbnail, "image/png" if thumbnail[:4] == b"\x89PNG" else "image/jpeg", "thumbnail")
@@ -122,10 +120,12 @@ class Layout:
         self.nodes, self.mesh_node, self.morphs, self.textures = nodes, mesh_node, morphs, textures
 
 
-def _common(avatar: Avatar, turned: bool, encode: Encode) -> tuple[Builder, Layout]:
-    """Everything but the VRM extension. ``turned`` rotates the geometry by 180° about Y, as VRM 0.x wants (it faces
-    −Z)."""
+def _common(avatar: Avatar, licence: Licence, turned: bool, encode: Encode) -> tuple[Builder, Layout]:
+    """Everything but the VRM extension; the copyright notice too, for which VRM 0.x has no field. ``turned`` rotates
+    the geometry by 180° about Y, as VRM 0.x wants (it faces −Z)."""
     builder = Builder(GENERATOR)
+    if licence.copyright:
+        builder.document["asset"]["copyright"] = licence.copyright
     flip = np.array([-1, 1, -1] if turned else [1, 1, 1], np.float32)
     nodes = _skeleton(builder, avatar, flip.astype(np.float64))
     textures = []

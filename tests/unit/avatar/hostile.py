@@ -40,6 +40,36 @@ def picture(color: tuple[int, ...], kind: str = "PNG", size: int = 16) -> bytes:
     return out.getvalue()
 
 
+def ribbon(us: list[float], *pictures: tuple[bytes, str]) -> Builder:
+    """A row of upright squares, one column of vertices per u, without bones. The first of the encoded ``pictures``
+    (bytes, MIME type) colours it; the others are only there. Change ``document``, then ``finish()``."""
+    builder = Builder("Somebody's exporter 1.2")
+    for data, mime in pictures:
+        builder.image(data, mime, f"picture {len(builder.document.get('images', ()))}")
+    surface = {}
+    if pictures:
+        builder.add("textures", {"source": 0})
+        surface["baseColorTexture"] = {"index": 0}
+    builder.add("materials", {"name": "paper", "pbrMetallicRoughness": surface})
+    columns = np.repeat(np.arange(len(us)), 2)
+    rows = np.tile([0, 1], len(us))
+    first = np.arange(len(us) - 1)[:, None] * 2
+    primitive = {
+        "attributes": {
+            "POSITION": builder.accessor(
+                np.stack([columns, rows, columns * 0], -1).astype(np.float32), "VEC3", bounds=True
+            ),
+            "TEXCOORD_0": builder.accessor(np.stack([np.array(us)[columns], rows], -1).astype(np.float32), "VEC2"),
+        },
+        "indices": builder.accessor((first + [0, 2, 3, 0, 3, 1]).astype(np.uint16).ravel(), "SCALAR"),
+        "material": 0,
+    }
+    builder.add("meshes", {"primitives": [primitive]})
+    builder.add("nodes", {"mesh": 0})
+    builder.document["scenes"] = [{"nodes": [0]}]
+    return builder
+
+
 def vroid_like() -> bytes:
     """Three skinned meshes, five materials, PNG and JPEG pictures, an overlay with alpha, rotated and scaled nodes,
     unknown extras."""
@@ -279,6 +309,7 @@ def damaged(base: bytes) -> dict[str, bytes]:
         "view of no buffer": repack(base, lambda d: d["bufferViews"][0].update(buffer=5)),
         "buffer too long": repack(base, lambda d: d["buffers"][0].update(byteLength=1 << 30)),
         "buffer elsewhere": repack(base, lambda d: d["buffers"][0].update(uri="../../../etc/passwd")),
+        "no array": repack(base, lambda d: d.update(accessors=None)),
         "stride": repack(base, stride),
         "NaN positions": repack(base, lambda d: None, nan.tobytes()),
         "node cycle": repack(base, cycle),

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chibi_avatar.avatar.export import export_avatar, write_atomic
+from chibi_avatar.avatar.export import export_avatar, write_all
 from chibi_avatar.avatar.gltf import read_glb
+from chibi_avatar.avatar.load import load_avatar
 from chibi_avatar.avatar.model import Avatar, AvatarError, Texture
 from chibi_avatar.avatar.platforms import PLATFORMS, Figures, problems, verdict
 from chibi_avatar.avatar.png import encode_png
@@ -90,14 +91,46 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(AvatarError, match="No space left on device; nothing was left behind"):
-        write_atomic(str(target), b"new")
+        write_all({str(target): b"new"})
     assert [path.name for path in tmp_path.iterdir()] == ["avatar.vrm"]
     assert target.read_bytes() == b"good"
+
+
+@pytest.mark.parametrize("broken", ["fdopen", "replace"])
+def test_a_disk_that_fills_up_half_way_leaves_no_half_of_an_avatar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """The message says that nothing was left behind; a VRM without its GLB would be taken for a whole one."""
+    real, calls = getattr(os, broken), []
+
+    def second_fails(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(*arguments)
+
+    monkeypatch.setattr(os, broken, second_fails)
+    with pytest.raises(AvatarError, match=r"b\.glb could not be written: No space left on device; nothing was left"):
+        write_all({str(tmp_path / "a.vrm"): b"one", str(tmp_path / "b.glb"): b"two"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_your_own_file_is_written_as_what_was_asked_for_or_says_why(figure: Avatar) -> None:
+    """ "none" promises only the GLB; a VRM that was asked for and is not there needs a reason."""
+    own = load_avatar(export_avatar(figure, version="1.0").main, "own", i_am_the_author=True)
+    assert list(export_avatar(own, version="none").files()) == [".glb", ".atlas.png"]
+    assert list(export_avatar(own, version="0.x").files()) == [".vrm", ".glb", ".atlas.png"]
+    assert "your file is VRM 1.0 and stays so" in export_avatar(own, version="0.x").report
+    plain = load_avatar(export_avatar(figure).glb, "plain")
+    for wish in ({"version": "1.0"}, {"version": "both"}, {"platform": "vseeface"}):
+        assert "no VRM was written, your file is a GLB and stays one" in export_avatar(plain, **wish).report
+    for wish in ({}, {"version": "none"}):
+        assert "no VRM was written" not in export_avatar(plain, **wish).report
 
 
 def test_files_are_written_whole(tmp_path: Path) -> None:
     """New folders are made; an older file of the name is replaced."""
     target = tmp_path / "a" / "b.glb"
-    write_atomic(str(target), b"one")
-    write_atomic(str(target), b"two")
+    write_all({str(target): b"one"})
+    write_all({str(target): b"two"})
     assert target.read_bytes() == b"two" and len(list(target.parent.iterdir())) == 1

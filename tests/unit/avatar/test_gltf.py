@@ -44,6 +44,10 @@ def test_splice_changes_only_the_named_values() -> None:
         b'{ "a" : [1.50, {"n":"z","b":2e-3 , "c":"\\u9375"}], "a2":{"new":1}, "d" : "x,}]" }'
     )
     assert splice_json(text, {}) == text
+    assert splice_json(
+        b'{"v": [{"n":1} ], "e":[]}', {("v", 0, "n"): 2, ("v", 2): 4, ("v", 1): 3, ("e", 0): "\ud83d"}
+    ) == (b'{"v": [{"n":2} ,3,4], "e":["\\ud83d"]}')
+    assert splice_json(b"{}", {("a",): 1, ("b",): 2}) == b'{"a":1,"b":2}'
     with pytest.raises(GltfError, match="nothing at"):
         splice_json(text, {("a", 9): 1})
 

@@ -108,6 +108,22 @@ def test_licence_choices_reach_both_versions(figure: Avatar) -> None:
     assert Licence(authors=("", "\x00")).authors == ("Anonymous",)
 
 
+def test_the_copyright_notice_is_in_every_file(figure: Avatar) -> None:
+    """VRM 0.x has no field of its own for it, glTF has."""
+    exported = export_avatar(figure, Licence(copyright="© 2027 Ada"), version="both")
+    for data in (*exported.vrms.values(), exported.glb):
+        assert _document(data)["asset"]["copyright"] == "© 2027 Ada"
+
+
+def test_half_an_emoji_in_a_name_is_no_error(figure: Avatar) -> None:
+    """Pages cut text in the middle of one, and names in files hold it; the export would end in Python's words."""
+    odd = replace(figure, materials=[replace(m, name=m.name + "\ud83d") for m in figure.materials])
+    exported = export_avatar(odd, Licence(name="Momo\ud83d", authors=("\udc00",)), version="both")
+    meta = _document(exported.vrms["1.0"])["extensions"]["VRMC_vrm"]["meta"]
+    assert (meta["name"], meta["authors"]) == ("Momo", ["Anonymous"])
+    assert _document(exported.glb)["materials"][0]["name"] == "skin?"
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_materials_are_mtoon_with_an_unlit_fallback(files: dict[str, bytes], version: str) -> None:
     """Apps without MToon must still show flat toon colours, not grey plastic."""
