@@ -43,7 +43,7 @@ def user_wildcards() -> dict[str, list[str]]:
     lists: dict[str, list[str]] = {}
     for path in sorted(root.rglob("*.txt"))[:500] if root.is_dir() else ():
         if path.stat().st_size <= _MAX_BODY:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
             name = path.relative_to(root).with_suffix("").as_posix()
             lists[name] = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")][:5000]
     return lists

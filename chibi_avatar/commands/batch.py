@@ -6,6 +6,8 @@ import argparse
 import contextlib
 import json
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +110,7 @@ def _workers(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> list
         from ..headless.engines.ray_engine import ray_workers
 
         return ray_workers(urls, spawn=arguments.spawn or 1, address=arguments.ray_address)
-    from ..headless.engines.local import LocalWorker
+    from ..headless.engines.local import LocalWorker, OwnWorker
     from ..models.locate import server_arguments
     from ..setup.progress import say
     from ..setup.server import running
@@ -116,25 +118,24 @@ def _workers(arguments: argparse.Namespace, stack: contextlib.ExitStack) -> list
     if not urls:
         count = arguments.spawn or 1
         say(f"Starting {count} ComfyUI server{'s' if count > 1 else ''} ...")
-        urls = [stack.enter_context(running(arguments=server_arguments())).url for _ in range(count)]
+        return [OwnWorker(lambda: stack.enter_context(running(arguments=server_arguments()))) for _ in range(count)]
     return [LocalWorker(url) for url in dict.fromkeys(urls)]
 
 
 async def _work(arguments: argparse.Namespace, rows: list[Any], workers: list[Any]) -> tuple[int, dict[str, Any]]:
     from ..headless.batch import Batch
-    from ..headless.errors import PromptRejected
-    from ..headless.workflow import with_model_hints
+    from ..headless.journal import Journal
 
     started = await _start(workers)
     try:
-        try:
-            plan = await _plan(arguments, rows, started[0])
-        except PromptRejected as error:
-            raise with_model_hints(PromptRejected(error.problems, url=started[0].name)) from None
+        file = arguments.out / "batch.sqlite"
+        journal = Journal(file) if file.is_file() or not arguments.dry_run else None
+        # A batch that goes on tomorrow keeps today's date in its file names.
+        now = time.localtime(journal.began) if journal else None
+        plan, fit = await _planned(arguments, rows, started, now)
         if arguments.dry_run:
-            return DONE, _dry_run(plan, started)
-        batch = Batch(plan, started, arguments.out)
-        return await _finish(arguments, batch)
+            return DONE, _dry_run(plan, fit)
+        return await _finish(arguments, Batch(plan, fit, arguments.out, journal=journal))
     finally:
         for worker in workers:
             await worker.close()
@@ -158,16 +159,48 @@ async def _start(workers: list[Any]) -> list[Any]:
     return started
 
 
-async def _plan(arguments: argparse.Namespace, rows: list[Any], worker: Any) -> Any:
-    from ..headless.batch import plan
+async def _planned(
+    arguments: argparse.Namespace, rows: list[Any], workers: list[Any], now: time.struct_time | None
+) -> tuple[Any, list[Any]]:
+    """The plan, and the workers that have what every row needs (all of them if none has)."""
+    from ..headless.errors import HeadlessError, PromptRejected
+    from ..headless.workflow import with_model_hints
+    from ..setup.progress import say
+
+    plan, problem, lacking = None, None, {}
+    for worker in workers:
+        try:
+            plan = plan or await _plan(arguments, rows, worker, now)
+            if len(workers) > 1 and (found := plan.lacking(await worker.object_info())):
+                raise PromptRejected(found)
+        except PromptRejected as error:
+            lacking[worker.name] = with_model_hints(PromptRejected(error.problems, url=worker.name))
+            problem = problem or lacking[worker.name]
+        except HeadlessError:
+            if plan is None:
+                raise
+            # A server that falls silent now is the batch's to wait for.
+    fit = [worker for worker in workers if worker.name not in lacking]
+    if plan is None:
+        assert problem is not None
+        raise problem
+    if not fit:
+        return plan, workers
+    for name in lacking:
+        say(f"Left out: {lacking[name]}")
+    return (await _plan(arguments, rows, fit[0], now) if lacking else plan), fit
+
+
+async def _plan(arguments: argparse.Namespace, rows: list[Any], worker: Any, now: time.struct_time | None) -> Any:
     from ..headless.convert import convert, is_canvas
-    from ..headless.workflow import find, find_input, load, local_files, mute, set_value
+    from ..headless.plan import plan
+    from ..headless.workflow import find, find_input, load, local_files, mute, set_value, unescape
 
     info = await worker.object_info()
     path = find(arguments.workflow)
     workflow = load(path)
     canvas = workflow if is_canvas(workflow) else None
-    prompt = convert(workflow, info, str(path)) if canvas is not None else workflow
+    prompt = convert(workflow, info, str(path), now) if canvas is not None else workflow
     for name in arguments.mute:
         mute(prompt, name, info)
     changed = []
@@ -176,11 +209,14 @@ async def _plan(arguments: argparse.Namespace, rows: list[Any], worker: Any) -> 
         changed.append(find_input(prompt, address, info))
         set_value(prompt, address, value, info)
     files = local_files(prompt, info, changed=changed)
+    unescape(prompt, changed)
     mapping = dict(item.split("=", 1) for item in arguments.mapping)
     base = arguments.rows if arguments.rows.is_dir() else arguments.rows.parent
     types = ("output", "temp") if arguments.previews else ("output",)
+    source = f"{arguments.rows.resolve()} > {path.resolve()}"
     return plan(
-        prompt, rows, mapping, info, base=base.resolve(), workflow=canvas, types=types, timeout=arguments.timeout, files=files
+        prompt, rows, mapping, info, base=base.resolve(), workflow=canvas, types=types, timeout=arguments.timeout,
+        files=files, source=source,
     )  # fmt: skip
 
 
@@ -212,12 +248,24 @@ def _dry_run(plan: Any, workers: list[Any]) -> dict[str, Any]:
     }
 
 
+def _written(what: str, write: Callable[[], Any]) -> Any:
+    """The outcome of writing, or None after telling why it failed: the rows' own files are in place all the same."""
+    from ..setup.progress import say
+
+    try:
+        return write()
+    except OSError as error:
+        say(f"Could not write the {what}: {error}")
+        return None
+
+
 async def _finish(arguments: argparse.Namespace, batch: Any) -> tuple[int, dict[str, Any]]:
     from ..headless.batch import results
     from ..headless.outcome import write_results
     from ..headless.sheet import contact_sheet
     from ..setup.progress import Progress, say
 
+    batch.prepare()
     if arguments.retry_failed:
         batch.journal.retry_failed()
     total = len(batch.plan.rows)
@@ -232,18 +280,22 @@ async def _finish(arguments: argparse.Namespace, batch: Any) -> tuple[int, dict[
             report = await batch.run(tell)
     finally:
         table = results(batch.journal, batch.plan.rows)
-        jsonl, sheet_csv = write_results(table, arguments.out)
-    sheet = None if arguments.no_sheet else contact_sheet(table, arguments.out, arguments.out / "contact_sheet.png")
-    say(
-        f"{report.counts['done']} done, {report.counts['failed']} failed. Results: {sheet_csv}"
-        + (f", {sheet}" if sheet else "")
-    )
+        written = _written("results", lambda: write_results(table, arguments.out)) or (None, None)
+    jsonl, sheet_csv = written
+    if sheet_csv is not None and sheet_csv.name != "results.csv":
+        say(f"results.csv cannot be replaced (is it open in another program?); the table is in {sheet_csv}.")
+    sheet = None
+    if not arguments.no_sheet:
+        target = arguments.out / "contact_sheet.png"
+        sheet = _written("contact sheet", lambda: contact_sheet(table, arguments.out, target))
+    told = ", ".join(str(path) for path in (sheet_csv, sheet) if path)
+    say(f"{report.counts['done']} done, {report.counts['failed']} failed." + (f" Results: {told}" if told else ""))
     summary = {
         "ok": report.counts["failed"] == 0,
         "rows": total,
         **report.counts,
         "out": str(arguments.out),
-        "results": str(jsonl),
+        "results": str(jsonl) if jsonl else None,
         "contact_sheet": str(sheet) if sheet else None,
         "lost_servers": report.lost_servers,
     }

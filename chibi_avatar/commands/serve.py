@@ -29,13 +29,16 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from ..models.locate import server_arguments
     from ..setup import paths
     from ..setup.progress import say
     from ..setup.server import running
 
+    # Without a folder of its own it also has the models of COMFYUI_PATH and COMFYUI_EXTRA_MODEL_PATHS, as run has.
+    seen = [] if arguments.base else server_arguments()
     base = (arguments.base or paths.cache_root() / "serve").expanduser().resolve()
     say("Starting ComfyUI ...")
-    with running(port=arguments.port, base=base, api_nodes=True) as server:
+    with running(port=arguments.port, base=base, arguments=seen, api_nodes=True) as server:
         say(f"ComfyUI with Chibi Avatar is at {server.url} (folder {base}). Ctrl-C ends it.")
         say("The example workflows: menu > Browse Templates > chibi-avatar > tiny_avatar or quickstart.")
         if arguments.open:

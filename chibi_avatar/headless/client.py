@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .address import normal_url, shown_url
 from .errors import (
     BadReply,
     InputError,
@@ -30,7 +31,18 @@ from .errors import (
 )
 from .files import broken, content_name, free_path, safe_name, sha256_of
 from .problems import problems_from_reply, title_of
-from .types import CANCELLED, COMPLETED, FAILED, FINISHED, Job, Output, OutputFile, Progress, Prompt, RunResult
+from .types import (
+    CANCELLED,
+    COMPLETED,
+    FINISHED,
+    RUNNING,
+    Job,
+    Output,
+    OutputFile,
+    Progress,
+    Prompt,
+    RunResult,
+)
 
 if TYPE_CHECKING:
     from .monitor import Monitor, Watch
@@ -39,7 +51,8 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://127.0.0.1:8188"
 MAX_FILE_BYTES = 1 << 30
 _POLL_SECONDS, _CONNECT_SECONDS = 8.0, 1.0
-_COUNTER = re.compile(r"_\d{5,}_?$")
+# At the end, or before a first of two endings: chibi_00001_, chibi_00001_.atlas (of .atlas.png).
+_COUNTER = re.compile(r"_\d{5,}(?:_?$|_(?=\.[A-Za-z][A-Za-z0-9]{0,11}$))")
 
 NameChooser = Callable[[Output, str], str]
 """Given an output and its cleaned-up server name, the local file name."""
@@ -48,7 +61,8 @@ NameChooser = Callable[[Output, str], str]
 class Client:
     """One ComfyUI server. Use inside one event loop, as ``async with Client(url) as client``.
 
-    ``patience`` is for how many seconds a silent or restarting server is waited for before a call gives up.
+    ``patience`` is for how many seconds a silent or restarting server is waited for before a call gives up. ``url`` may
+    hold a user name and password (basic authentication); the attribute never does.
     """
 
     def __init__(
@@ -60,7 +74,7 @@ class Client:
         patience: float = 60.0,
         max_file_bytes: int = MAX_FILE_BYTES,
     ):
-        self.url = url
+        self._address, self.url = url, shown_url(url)
         self.client_id = client_id or uuid.uuid4().hex
         self.patience = patience
         self.max_file_bytes = max_file_bytes
@@ -79,10 +93,10 @@ class Client:
     def _open(self) -> Transport:
         if self._transport is None:
             from .monitor import Monitor
-            from .transport import Transport, normal_url
+            from .transport import Transport
 
-            self.url = normal_url(self.url)
-            self._transport = Transport(self.url, headers=self._headers)
+            self._transport = Transport(normal_url(self._address), headers=self._headers)
+            self.url = self._transport.url
             self._monitor = Monitor(self._transport, self.client_id)
         return self._transport
 
@@ -178,15 +192,11 @@ class Client:
     ) -> str:
         """Queue a prompt in API format and return its job id.
 
-        A ``job_id`` that the server already knows is not queued again. ``workflow`` (canvas format) travels along into
+        A ``job_id`` that the server already knows is not queued again, however that job ended. ``workflow`` (canvas format) travels along into
         saved images. ``targets`` limits the run to these output nodes. Raises :class:`PromptRejected` with every
         problem; also when only part of the workflow is valid, unless ``allow_partial``.
         """
-        if (
-            job_id is not None
-            and (known := await self.job(job_id)) is not None
-            and known.status not in (FAILED, CANCELLED)
-        ):
+        if job_id is not None and await self.job(job_id) is not None:
             return job_id
         job_id = job_id or str(uuid.uuid4())
         body: dict[str, Any] = {"prompt": prompt, "client_id": self.client_id, "prompt_id": job_id}
@@ -246,19 +256,22 @@ class Client:
         prompt: Prompt | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         timeout: float | None = None,
+        from_start: bool = False,
     ) -> Job:
         """Wait until a job has ended and return it. At most 2 s late, whatever the websocket does.
 
-        Raises :class:`JobFailed`, :class:`JobCancelled`, :class:`JobLost`, :class:`JobTimeout` or
+        ``timeout`` seconds count from this call or, with ``from_start``, from when the server begins the job. Raises :class:`JobFailed`, :class:`JobCancelled`, :class:`JobLost`, :class:`JobTimeout` or
         :class:`ServerUnreachable`.
         """
         self._open()
         assert self._monitor is not None
         with self._monitor.watch(job_id, prompt or {}, on_progress) as watch:
-            return await self._ended(job_id, watch, prompt, timeout)
+            return await self._ended(job_id, watch, prompt, timeout, from_start)
 
-    async def _ended(self, job_id: str, watch: Watch, prompt: Prompt | None, timeout: float | None) -> Job:
-        job = await self._poll(job_id, watch, time.monotonic(), timeout)
+    async def _ended(
+        self, job_id: str, watch: Watch, prompt: Prompt | None, timeout: float | None, from_start: bool = False
+    ) -> Job:
+        job = await self._poll(job_id, watch, None if from_start else time.monotonic(), timeout)
         if job.status == COMPLETED:
             return job
         if job.status == CANCELLED:
@@ -278,7 +291,7 @@ class Client:
             traceback="".join(str(line) for line in error.get("traceback") or [])[-4000:],
         )
 
-    async def _poll(self, job_id: str, watch: Watch, started: float, timeout: float | None) -> Job:
+    async def _poll(self, job_id: str, watch: Watch, started: float | None, timeout: float | None) -> Job:
         pause, misses = 0.1, 0
         while True:
             job = await self.job(job_id)
@@ -287,7 +300,9 @@ class Client:
             misses = misses + 1 if job is None else 0
             if misses >= 3:
                 raise JobLost(job_id=job_id, url=self.url)
-            if timeout is not None and time.monotonic() - started > timeout:
+            if started is None and job is not None and job.status == RUNNING:
+                started = time.monotonic()
+            if timeout is not None and started is not None and time.monotonic() - started > timeout:
                 raise JobTimeout(job_id=job_id, url=self.url, seconds=timeout)
             await watch.rest(0.2 if misses else pause)
             pause = min(pause * 1.3, 2.0)
@@ -296,6 +311,20 @@ class Client:
         """Cancel a job wherever it stands. False when there was nothing to cancel."""
         _, value = await self._open().json("POST", f"/api/jobs/{job_id}/cancel", patience=self.patience)
         return bool(isinstance(value, dict) and value.get("cancelled"))
+
+    async def stop(self, job_id: str, seconds: float) -> bool:
+        """Cancel a job and wait, at most so long, until the server has let go of it. False when it still runs then."""
+        import asyncio
+
+        deadline = time.monotonic() + seconds
+        await self.cancel(job_id)
+        while True:
+            job = await self.job(job_id)
+            if job is None or job.finished:
+                return True
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.3)
 
     # --- outputs -----------------------------------------------------------------------------------------------------
 

@@ -85,6 +85,24 @@ class JobTimeout(HeadlessError):
     key = "job_timeout"
 
 
+class JobStopped(JobTimeout):
+    """The job did not finish in the time given and was cancelled."""
+
+    key = "job_stopped"
+
+
+class JobStuck(JobTimeout):
+    """The job did not finish in the time given, and the server does not let go of it."""
+
+    key = "job_stuck"
+
+
+class ServerCrashed(HeadlessError):
+    """The server fell silent again and again under one row."""
+
+    key = "server_crashed"
+
+
 class OutputRefused(HeadlessError):
     """A file that the server offered is broken, too large, or not what it claims to be. Nothing was left in place."""
 

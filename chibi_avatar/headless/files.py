@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 MAX_NAME_BYTES = 180
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)", re.IGNORECASE)
 
@@ -38,6 +39,14 @@ def safe_name(name: str, fallback: str = "file") -> str:
     room = MAX_NAME_BYTES - len(suffix.encode()) - 1
     stem = stem.encode()[:room].decode(errors="ignore").rstrip(". ")
     return f"{stem}.{suffix}" if suffix else stem
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; False for a text that cannot be a path (too long, a zero byte)."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def free_path(folder: Path, name: str, taken: Callable[[Path], bool] = Path.exists) -> Path:

@@ -28,6 +28,18 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "Job {job_id} on {url} did not finish in {seconds:g} s. It may still run; raise the time limit to wait longer.",
         "任务 {job_id} 在 {url} 上 {seconds:g} 秒内没有完成，可能仍在运行；可以调高时间上限继续等待。",
     ),
+    "job_stopped": (
+        "Job {job_id} on {url} did not finish in {seconds:g} s and was stopped. Raise the time limit to wait longer.",
+        "任务 {job_id} 在 {url} 上 {seconds:g} 秒内没有完成，已停止；可以调高时间上限。",
+    ),
+    "job_stuck": (
+        "Job {job_id} on {url} did not finish in {seconds:g} s and does not stop when cancelled. Restart that server.",
+        "任务 {job_id} 在 {url} 上 {seconds:g} 秒内没有完成，取消后也没有停下。请重启该服务器。",
+    ),
+    "server_crashed": (
+        "The server fell silent {count} times while it ran this row ({reason}). Out of memory? Try a smaller size.",
+        "运行这一行时服务器 {count} 次失去应答（{reason}）。可能是内存不足，请改用较小的尺寸。",
+    ),
     "output_refused": (
         "Refused the file {name} from {url}: {reason}. Nothing was written.",
         "拒收 {url} 的文件 {name}：{reason}。没有写入任何内容。",

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 
-from .errors import BadReply, InputError, OutputRefused, ServerUnreachable
+from .address import shown_url
+from .errors import BadReply, OutputRefused, ServerUnreachable
 from .files import flush, looks_like_html
 
 MAX_JSON_BYTES = 128 << 20
@@ -22,30 +22,8 @@ RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
 _CONNECTION = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, asyncio.TimeoutError, ConnectionError)
 
 
-def normal_url(url: str) -> str:
-    """``http://host:port`` without a trailing slash; ``127.0.0.1:8188`` and ``8188`` are understood. Raises
-    :class:`InputError`.
-    """
-    text = str(url).strip().rstrip("/")
-    if text.isdigit():
-        text = f"127.0.0.1:{text}"
-    if "://" not in text:
-        text = f"http://{text}"
-    try:
-        parts = urlsplit(text)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        valid = False
-    if not valid:
-        raise InputError(
-            reason=f"{url!r} is not a server address; write http://host:port",
-            reason_zh=f"{url!r} 不是服务器地址；请写成 http://主机:端口",
-        )
-    return text
-
-
 class Transport:
-    """One server's connection pool. Make and use it inside one event loop."""
+    """One server's connection pool. Make and use it inside one event loop. ``url`` is the address to show."""
 
     def __init__(
         self,
@@ -55,7 +33,7 @@ class Transport:
         connect_seconds: float = 10.0,
         read_seconds: float = 60.0,
     ):
-        self.url = url
+        self._address, self.url = url, shown_url(url)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds, sock_read=read_seconds)
         self._session = aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=False)
 
@@ -94,7 +72,7 @@ class Transport:
 
     async def _json_once(self, method: str, route: str, body: Any, params: dict[str, str] | None) -> tuple[int, Any]:
         async with self._session.request(
-            method, self.url + route, json=body, params=params, allow_redirects=False
+            method, self._address + route, json=body, params=params, allow_redirects=False
         ) as reply:
             data = await self._read(reply, route)
             if reply.status in RETRY_STATUS:
@@ -135,7 +113,7 @@ class Transport:
             for key, value in fields.items():
                 form.add_field(key, value)
             form.add_field("image", data, filename=name, content_type="application/octet-stream")
-            async with self._session.post(self.url + route, data=form, allow_redirects=False) as reply:
+            async with self._session.post(self._address + route, data=form, allow_redirects=False) as reply:
                 raw = await self._read(reply, route)
                 try:
                     return reply.status, json.loads(raw) if raw.strip() else None
@@ -158,7 +136,7 @@ class Transport:
         name = params.get("filename", "")
 
         async def get() -> tuple[int, str]:
-            async with self._session.get(self.url + route, params=params, allow_redirects=False) as reply:
+            async with self._session.get(self._address + route, params=params, allow_redirects=False) as reply:
                 if reply.status != 200:
                     return reply.status, ""
                 announced = reply.content_length
@@ -196,7 +174,11 @@ class Transport:
         """
         with suppress(aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError):
             async with self._session.ws_connect(
-                f"{self.url}/ws", params={"clientId": client_id}, heartbeat=20.0, max_msg_size=32 << 20, autoclose=True
+                f"{self._address}/ws",
+                params={"clientId": client_id},
+                heartbeat=20.0,
+                max_msg_size=32 << 20,
+                autoclose=True,
             ) as socket:
                 opened.set()
                 async for message in socket:

@@ -10,10 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError, NodeProblem, PromptRejected, WorkflowError
-from .problems import FILE_INPUT, input_specs, options_of, pack_hint, title_of
+from .files import IMAGE_SUFFIXES, is_file
+from .problems import FILE_INPUT, MODEL_SUFFIXES, input_specs, options_of, pack_hint, title_of
 from .types import Prompt
 
 MAX_FILE_BYTES = 64 << 20
+_FILE_ENDINGS = (
+    *sorted(IMAGE_SUFFIXES),
+    *MODEL_SUFFIXES,
+    ".json",
+    ".txt",
+    ".csv",
+    ".npz",
+    ".vrm",
+    ".glb",
+    ".mp4",
+    ".wav",
+)
 BUILT_IN = Path(__file__).resolve().parents[2] / "workflows"
 
 
@@ -23,7 +36,7 @@ def find(name: str | Path) -> Path:
     Raises :class:`InputError` naming the closest built-in workflows.
     """
     path = Path(name)
-    if path.is_file():
+    if is_file(path):
         return path
     stem = path.name.removesuffix(".json")
     for candidate in (BUILT_IN / "api" / f"{stem}.json", BUILT_IN / f"{stem}.json"):
@@ -230,6 +243,42 @@ def typed(value: Any, spec: tuple[Any, dict[str, Any]] | None, where: str, curre
 # --- local files -----------------------------------------------------------------------------------------------------
 
 
+def local_file(value: Any, spec: tuple[Any, dict[str, Any]] | None, base: Path | None = None) -> Path | None:
+    """The local file that a value names, relative to ``base``, or None: ``@path`` whatever the input, a plain path where
+    the input takes uploads. ``@@text`` is the text ``@text``.
+    """
+    if not isinstance(value, str) or not value or len(value) > 4096 or value.startswith("@@"):
+        return None
+    if not value.startswith("@") and not _takes_files(spec):
+        return None
+    try:
+        path = Path(value.removeprefix("@")).expanduser()
+    except RuntimeError:
+        return None
+    path = path if path.is_absolute() or base is None else base / path
+    return path if is_file(path) else None
+
+
+def must_be_file(value: Any, spec: tuple[Any, dict[str, Any]] | None) -> bool:
+    """Whether it is a mistake that a value names no local file. Not for a file that the server has, nor for a text that
+    begins with ``@`` (the tag of an artist), unless it ends like a file name.
+    """
+    if not isinstance(value, str) or value.startswith("@@"):
+        return False
+    if value.startswith("@"):
+        return spec is None or spec[0] != "STRING" or value.strip().lower().endswith(_FILE_ENDINGS)
+    return _takes_files(spec) and value not in (options_of(spec) or [])
+
+
+def _takes_files(spec: tuple[Any, dict[str, Any]] | None) -> bool:
+    return spec is not None and any(spec[1].get(flag) for flag in FILE_INPUT)
+
+
+def unescaped(value: Any) -> Any:
+    """A value that a user gave, with ``@@`` at its beginning read as ``@``."""
+    return value[1:] if isinstance(value, str) and value.startswith("@@") else value
+
+
 def local_files(
     prompt: Prompt, object_info: dict[str, Any], base: Path | None = None, changed: Iterable[tuple[str, str]] = ()
 ) -> list[tuple[str, str, str]]:
@@ -243,19 +292,22 @@ def local_files(
     for node_id, node in prompt.items():
         specs = input_specs(object_info.get(node["class_type"], {}))
         for name, value in node["inputs"].items():
-            if not isinstance(value, str) or not value or len(value) > 4096:
-                continue
-            forced = value.startswith("@") and not value.startswith("@@")
-            takes_files = any(specs.get(name, ("", {}))[1].get(flag) for flag in FILE_INPUT)
-            if not forced and not takes_files:
-                continue
-            path = Path(value[1:] if forced else value).expanduser()
-            path = path if path.is_absolute() or base is None else base / path
-            if path.is_file():
+            spec = specs.get(name)
+            path = local_file(value, spec, base)
+            if path is not None:
                 found.append((node_id, name, str(path)))
-            elif forced or ((node_id, name) in own and value not in (options_of(specs.get(name)) or [])):
-                raise InputError(reason=f"there is no file {path}", reason_zh=f"文件 {path} 不存在")
+            elif must_be_file(value, spec) and (value.startswith("@") or (node_id, name) in own):
+                raise InputError(
+                    reason=f"there is no file {value.removeprefix('@')}",
+                    reason_zh=f"文件 {value.removeprefix('@')} 不存在",
+                )
     return found
+
+
+def unescape(prompt: Prompt, changed: Iterable[tuple[str, str]]) -> None:
+    """Read ``@@`` as ``@`` in the inputs that the user set, in place; after :func:`local_files`."""
+    for node_id, name in changed:
+        prompt[node_id]["inputs"][name] = unescaped(prompt[node_id]["inputs"][name])
 
 
 async def upload_files(
@@ -265,9 +317,14 @@ async def upload_files(
     base: Path | None = None,
     changed: Iterable[tuple[str, str]] = (),
 ) -> None:
-    """Upload the prompt's :func:`local_files` and put the server's names in their place."""
+    """Upload the prompt's :func:`local_files` and put the server's names in their place; ``@@`` becomes ``@`` in what
+    was ``changed``.
+    """
     done: dict[str, str] = {}
-    for node_id, name, path in local_files(prompt, object_info, base, changed):
+    changed = list(changed)
+    files = local_files(prompt, object_info, base, changed)
+    unescape(prompt, changed)
+    for node_id, name, path in files:
         if path not in done:
             done[path] = await upload(Path(path))
         prompt[node_id]["inputs"][name] = done[path]

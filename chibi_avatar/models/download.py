@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -175,20 +176,20 @@ def _from_url(entry: Entry, source: Source, url: str, path: Path, options: Optio
     part = path.with_name(f"{path.name}.zip.part" if member else f"{path.name}.part")
     transfer = _Transfer(entry, url, part, options, size=None if member else entry.size)
     transfer.run()
-    if member:
-        _check_hash(part, source.options.get("archive_sha256"))
-        inner = path.with_name(path.name + ".part")
-        _unzip(part, str(member), inner)
-        part.unlink(missing_ok=True)
-        transfer.forget()
-        part = inner
+    whole = path.with_name(path.name + ".part")
     try:
-        _check(part, entry, path.suffix)
+        if member:
+            _check_hash(part, source.options.get("archive_sha256"))
+            _unzip(part, str(member), whole)
+        _check(whole, entry, path.suffix)
     except DownloadError:
-        part.unlink(missing_ok=True)
+        # A damaged file that stays would be taken for a finished one by the next try.
+        for damaged in {part, whole}:
+            damaged.unlink(missing_ok=True)
         transfer.forget()
         raise
-    os.replace(part, path)
+    os.replace(whole, path)
+    part.unlink(missing_ok=True)
     transfer.forget()
     return path
 
@@ -234,8 +235,7 @@ def _unzip(archive: Path, name: str, out: Path) -> None:
             with handle.open(found[0]) as source, out.open("wb") as sink:
                 shutil.copyfileobj(source, sink, CHUNK)
                 flush(sink)
-    except zipfile.BadZipFile as error:
-        archive.unlink(missing_ok=True)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DownloadError("the archive is damaged") from error
 
 

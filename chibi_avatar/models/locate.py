@@ -123,15 +123,26 @@ def target(entry: Entry, where: Folders) -> Path:
 
 
 def server_arguments() -> list[str]:
-    """ComfyUI arguments with which a server started for one run sees the model files that ``serve`` and ``models
-    download`` use.
+    """ComfyUI arguments with which a server started here sees every folder in which ``models`` looks: the ``models``
+    folder and what the extra_model_paths files list.
     """
     from ..headless.files import write_atomically
     from ..setup import paths
 
-    models = folders().base / "models"
+    where = folders()
+    models = where.base / "models"
     there = [path.name for path in models.iterdir() if path.is_dir()] if models.is_dir() else []
-    names = sorted({*there, *(entry.folder for entry in load())})
-    text = json.dumps({"chibi_avatar": {"base_path": str(models), **{name: name for name in names}}}, indent=1)
+    names = {name: [name] for name in sorted({*there, *(entry.folder for entry in load())})}
+    preferred: dict[str, list[str]] = {}
+    for name, directories in where.by_name.items():
+        name, _, default = name.partition("\0")
+        # Packs of others are not loaded; see setup/server.py.
+        if name != "custom_nodes":
+            (preferred if default else names).setdefault(name, []).extend(str(item.resolve()) for item in directories)
+    sections = {"chibi_avatar": {"base_path": str(models), **{name: "\n".join(names[name]) for name in names}}}
+    if preferred:
+        lines = {name: "\n".join(dict.fromkeys(listed)) for name, listed in preferred.items()}
+        sections["chibi_avatar_default"] = {"is_default": True, **lines}
+    text = json.dumps(sections, indent=1, ensure_ascii=False)
     written = write_atomically(paths.cache_root() / "run_model_paths.yaml", text + "\n")
     return ["--extra-model-paths-config", str(written)]

@@ -38,14 +38,20 @@ def is_canvas(workflow: Any) -> bool:
     return isinstance(workflow, dict) and isinstance(workflow.get("nodes"), list) and "links" in workflow
 
 
-def convert(workflow: dict[str, Any], object_info: dict[str, Any], path: str = "workflow") -> Prompt:
-    """API format of a canvas workflow.
+def convert(
+    workflow: dict[str, Any],
+    object_info: dict[str, Any],
+    path: str = "workflow",
+    now: time.struct_time | None = None,
+) -> Prompt:
+    """API format of a canvas workflow. ``now`` is the time for ``%date:…%`` in file names.
 
     Raises :class:`WorkflowError` for a broken file or nodes that feed each other in a circle, :class:`PromptRejected`
     naming every node that the server does not have, with the pack to install.
     """
     canvas = parse(workflow, path)
     root = _Scope(canvas, canvas.root, (), None, None, object_info, path)
+    root.now = now
     missing = [problem for scope in root.walk() for problem in scope.missing()]
     if missing:
         raise PromptRejected(missing, url=path)
@@ -76,6 +82,7 @@ class _Scope:
             raise WorkflowError(path=file, reason="a subgraph contains itself", reason_zh="子图包含了自身")
         self.canvas, self.graph, self.path, self.parent, self.host = canvas, graph, node_path, parent, host
         self.info, self.file = object_info, file
+        self.now: time.struct_time | None = None
         self.overrides: dict[tuple[str, str], Any] = {}
         self.shapes: dict[str, Shape] = {}
         self.children: dict[str, _Scope] = {}
@@ -310,7 +317,7 @@ class _Scope:
         def fill(match: re.Match[str]) -> str:
             name, dot, widget_name = match[1].partition(".")
             if match[1].startswith("date:"):
-                return _date(match[1][5:])
+                return _date(match[1][5:], root.now or time.localtime())
             if not dot or "." in widget_name:
                 return match[0]
             named = [(s, n) for s, n in nodes if (n.raw.get("properties") or {}).get("Node name for S&R") == name]
@@ -347,8 +354,7 @@ def _wrapped(value: Any, curve: bool = False) -> Any:
     return {"__type__": "CURVE", "__value__": value} if curve else {"__value__": value}
 
 
-def _date(pattern: str) -> str:
-    now = time.localtime()
+def _date(pattern: str, now: time.struct_time) -> str:
     parts = {"d": now.tm_mday, "M": now.tm_mon, "h": now.tm_hour, "m": now.tm_min, "s": now.tm_sec}
 
     def one(match: re.Match[str]) -> str:

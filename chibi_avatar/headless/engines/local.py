@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ...setup.errors import ServerError
 from ..client import Client, with_tag
-from ..errors import BadReply, ServerUnreachable
+from ..errors import BadReply, HeadlessError, JobStopped, JobStuck, JobTimeout, ServerUnreachable
 from ..types import Output
 from . import BatchJob, Done
+
+if TYPE_CHECKING:
+    from ...setup.server import Server
+
+logger = logging.getLogger(__name__)
+
+# How long a cancelled job may take to end: ComfyUI looks for the wish between two steps of a node.
+STOP_SECONDS = 60.0
 
 
 class LocalWorker:
     """One server by its address."""
 
     def __init__(self, url: str, *, patience: float = 20.0):
-        self.name = url
         self.client = Client(url, patience=patience)
+        self.name = self.client.url
 
     async def start(self) -> None:
         """Ask the server who it is."""
@@ -43,7 +55,12 @@ class LocalWorker:
             prompt[node_id]["inputs"][name] = await self.client.upload(Path(path))
         tagged, tag = with_tag(prompt, salt=job.tag)
         await self.client.queue(tagged, job_id=job.job_id, workflow=job.workflow)
-        finished = await self.client.wait(job.job_id, prompt=prompt, timeout=job.timeout)
+        try:
+            finished = await self.client.wait(job.job_id, prompt=prompt, timeout=job.timeout, from_start=True)
+        except JobTimeout as error:
+            # Left alone it would keep the server from the rows behind it.
+            stopped = await self._stopped(job.job_id)
+            raise (JobStopped if stopped else JobStuck)(**error.values) from None
 
         def name_of(output: Output, plain: str) -> str:
             return plain if plain.startswith(f"{job.row_id}_") else f"{job.row_id}_{plain}"
@@ -56,6 +73,45 @@ class LocalWorker:
         ]
         return Done(tuple(facts), finished.seconds)
 
+    async def _stopped(self, job_id: str) -> bool:
+        try:
+            return await self.client.stop(job_id, STOP_SECONDS)
+        except HeadlessError:
+            # A server that does not even answer is found out with the next row.
+            return True
+
     async def close(self) -> None:
         """Close the connections."""
         await self.client.close()
+
+
+class OwnWorker(LocalWorker):
+    """A server that this process starts, and starts again when it has died. ``start`` blocks until one is ready."""
+
+    def __init__(self, start: Callable[[], Server], *, patience: float = 20.0):
+        self._start, self._patience = start, patience
+        self._server = start()
+        super().__init__(self._server.url, patience=patience)
+
+    async def start(self) -> None:
+        """Ask the server who it is."""
+        await self.client.system_stats()
+
+    async def _stopped(self, job_id: str) -> bool:
+        if not await super()._stopped(job_id):
+            logger.warning("%s: a job does not stop; ending the server", self.name)
+            await asyncio.to_thread(self._server.stop)
+        return True
+
+    async def alive(self) -> bool:
+        """Whether the server answers now; a dead one is started anew."""
+        if not self._server.alive():
+            logger.warning("%s: the server died; starting another", self.name)
+            try:
+                self._server = await asyncio.to_thread(self._start)
+            except ServerError as error:
+                logger.warning("%s: %s", self.name, error)
+                return False
+            await self.client.close()
+            self.client = Client(self._server.url, patience=self._patience)
+        return await super().alive()

@@ -8,15 +8,20 @@ pack travels to the nodes with the job, and files come back through Ray: no shar
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..address import shown_url
 from ..errors import HeadlessError, ServerUnreachable
 from ..files import write_atomically
 from . import BatchJob, Done
+
+if TYPE_CHECKING:
+    from ...setup.server import Server
 
 _STAYS_HOME = (".git", ".ci", "tests", "tools", "docs", "out", "output")
 
@@ -35,33 +40,33 @@ class _Actor:
     """Lives in a Ray worker process and holds one server."""
 
     def __init__(self, url: str | None, patience: float):
-        self._url, self._patience, self._worker, self._stack = url, patience, None, None
+        self._url, self._patience, self._worker = url, patience, None
+        self._stack = contextlib.ExitStack()
         self._starting = asyncio.Lock()
 
     async def start(self) -> str:
         """Make the server ready; its address."""
-        from .local import LocalWorker
+        from .local import LocalWorker, OwnWorker
 
         async with self._starting:
-            if self._worker is None:
-                if self._url is None:
-                    self._url = await asyncio.to_thread(self._spawn)
+            if self._worker is None and self._url is not None:
                 self._worker = LocalWorker(self._url, patience=self._patience)
+            elif self._worker is None:
+                self._worker = await asyncio.to_thread(OwnWorker, self._spawn, patience=self._patience)
         await self._worker.start()
         return self._worker.name
 
-    def _spawn(self) -> str:
-        import contextlib
-
+    def _spawn(self) -> Server:
         from ...models.locate import server_arguments
         from ...setup.server import running
 
-        self._stack = contextlib.ExitStack()
-        return self._stack.enter_context(running(arguments=server_arguments())).url
+        return self._stack.enter_context(running(arguments=server_arguments()))
 
     async def alive(self) -> bool:
-        """Whether the server answers."""
-        return self._worker is not None and await self._worker.alive()
+        """Whether the server answers, started again if need be."""
+        if self._worker is None:
+            await self.start()
+        return await self._worker.alive()
 
     async def object_info(self) -> dict[str, Any]:
         """The server's nodes."""
@@ -92,8 +97,7 @@ class _Actor:
         """Let go of the server; end it if it was started here."""
         if self._worker is not None:
             await self._worker.close()
-        if self._stack is not None:
-            await asyncio.to_thread(self._stack.close)
+        await asyncio.to_thread(self._stack.close)
 
 
 class RayWorker:
@@ -120,7 +124,6 @@ class RayWorker:
     async def alive(self) -> bool:
         """Whether the actor, restarted if need be, reaches its server."""
         try:
-            await self._ask("start")
             return await self._ask("alive")
         except HeadlessError:
             return False
@@ -174,4 +177,7 @@ def ray_workers(
         _Actor
     )
     targets: list[str | None] = list(urls) if urls else [None] * spawn
-    return [RayWorker(ray, kind.remote(url, patience), url or f"ray-{number}") for number, url in enumerate(targets, 1)]
+    return [
+        RayWorker(ray, kind.remote(url, patience), shown_url(url) if url else f"ray-{number}")
+        for number, url in enumerate(targets, 1)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -15,8 +16,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from chibi_testing.fake_comfy import OBJECT_INFO, FakeComfy, echo_prompt
 
+from chibi_avatar.commands import batch as batch_command
 from chibi_avatar.headless.batch import Batch, plan, results
 from chibi_avatar.headless.engines.local import LocalWorker
 from chibi_avatar.headless.errors import InputError, PromptRejected, ServerUnreachable
@@ -207,6 +210,11 @@ def test_a_row_that_kills_its_server_every_time_is_given_up(tmp_path):
         ("e.json", '[{"text": "a"}]', 1),
         ("f.yaml", "grid: {text: [a, b, c], seed: [1, 2]}", 6),
         ("g.yaml", "rows: [{text: a}, {text: b}]\ngrid: {seed: [1, 2, 3]}", 6),
+        ("h.csv", "sep=;\r\nid;text;;\r\nx;a, b;;;\r\n;;\r\n", 1),
+        ("i.csv", '"sep=|"\nid|text\nx|a;b\n', 1),
+        ("j.jsonl", '{"text": "one\u2028two\u0085three"}\n{"text": "b"}\n', 2),
+        ("k.yaml", "rows: [{id: ann, text: a}, {id: bob, text: b}]\ngrid: {seed: [1, 2, 3]}", 6),
+        ("l.yaml", "grid: {id: [ann, bob], text: [a, b]}", 4),
     ],
 )
 def test_rows_from_every_kind_of_file(name, text, count, tmp_path):
@@ -215,6 +223,158 @@ def test_rows_from_every_kind_of_file(name, text, count, tmp_path):
     rows = load_rows(tmp_path / name)
     assert len(rows) == count and len({row.id for row in rows}) == count
     assert all(row.values["text"] for row in rows)
+
+
+def test_ids_are_what_the_table_says(tmp_path):
+    """Files under other names than the person gave cannot be found again."""
+    (tmp_path / "a.json").write_text('[{"id": 0, "text": "a"}, {"id": 7, "text": "b"}, {"text": "c"}]')
+    assert [row.id for row in load_rows(tmp_path / "a.json")] == ["0", "7", "0003"]
+    (tmp_path / "b.yaml").write_text("rows: [{id: ann, text: x}]\ngrid: {seed: [1, 2]}")
+    assert [row.id for row in load_rows(tmp_path / "b.yaml")] == ["ann-1", "ann-2"]
+
+
+def test_dates_in_yaml_are_texts(tmp_path):
+    """“Object of type date is not JSON serializable” would end the batch at its first row."""
+    (tmp_path / "a.yaml").write_text("rows: [{text: 2024-05-01}]\ngrid: {seed: [1], photo: [2024-05-02T10:00:00Z]}")
+    (row,) = load_rows(tmp_path / "a.yaml")
+    assert row.values == {"text": "2024-05-01", "seed": 1, "photo": "2024-05-02T10:00:00Z"}
+
+
+def test_photos_whose_names_differ_only_in_the_ending(tmp_path):
+    """A number made up for one of them must not be another one's name."""
+    for name in ("a-3.png", "a.jpg", "a.png", "A.webp"):
+        (tmp_path / name).write_bytes(b"x")
+    ids = [row.id.casefold() for row in load_rows(tmp_path)]
+    assert len(set(ids)) == 4
+
+
+def test_long_ids_stay_apart_and_leave_room_for_the_name(tmp_path):
+    """A sentence as an id fills the whole file name: all rows would write one file, the last one stays."""
+    sentence = "一个穿着红色连帽衫戴着圆框眼镜的短发男孩站在樱花树下微笑着向我们挥手，背景是黄昏时分的海边小镇，"
+    rows = [{"id": f"{sentence * 2}第{n}张", "text": f"row {n}"} for n in range(3)]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    loaded = load_rows(tmp_path / "a.json")
+    assert all(len(row.id.encode()) <= 100 for row in loaded)
+    with FakeComfy() as fake:
+        run_batch(loaded, [fake.url], tmp_path / "out")
+    check_every_row_once(loaded, tmp_path / "out")
+    assert all(path.name.endswith("_avatar.json") for path in (tmp_path / "out").glob("*.json"))
+
+
+def test_rows_whose_names_run_together_keep_their_own_files(tmp_path):
+    """Row “a” with chibi_front and row “a_chibi” with front: one file, and one of the two people gets the other's."""
+    rows = [
+        Row("a", {"text": "row 1", "prefix": "chibi_front"}),
+        Row("a_chibi", {"text": "row 2", "prefix": "front"}),
+        Row("A", {"text": "row 3", "prefix": "chibi_FRONT"}),
+    ]
+    with FakeComfy() as fake:
+        run_batch(rows, [fake.url], tmp_path / "out", {**MAPPING, "prefix": "Save.filename_prefix"})
+        check_every_row_once(rows, tmp_path / "out")
+        rows[0] = Row("a", {"text": "again", "prefix": "chibi_front"})
+        run_batch(rows, [fake.url], tmp_path / "out", {**MAPPING, "prefix": "Save.filename_prefix"})
+    check_every_row_once(rows, tmp_path / "out")
+    assert not list((tmp_path / "out").glob(".row-*"))
+
+
+def test_texts_that_begin_with_an_at_sign(tmp_path):
+    """Prompts begin with the tags of artists; only what ends like a file is one that is missing."""
+    (tmp_path / "lines").write_bytes(b"from a file")
+    rows = [
+        Row("tag", {"text": "@wlop, 1girl"}),
+        Row("escaped", {"text": "@@lines"}),
+        Row("long", {"text": "@wlop " + "very " * 100}),
+        Row("zero", {"text": "@a\0b"}),
+        Row("typo", {"text": "@mee.png"}),
+    ]
+    with FakeComfy() as fake:
+        report = run_batch(rows, [fake.url], tmp_path / "out")
+        assert set(fake.runs) == {"@wlop, 1girl", "@lines", rows[2].values["text"], "@a\0b"}
+    assert report.counts["failed"] == 1
+
+
+def test_a_photo_that_the_server_has_can_be_named(tmp_path):
+    """What works in run would be “no such file” in a table."""
+    rows = [Row("there", {"text": "a", "photo": "x.png"}), Row("sent", {"text": "b", "photo": "@x.png"})]
+    with FakeComfy() as fake:
+        report = run_batch(rows, [fake.url], tmp_path / "out", {**MAPPING, "photo": "Say.photo"})
+    assert (report.counts["done"], report.counts["failed"]) == (1, 1)
+    assert json.loads((tmp_path / "out" / "there_avatar.json").read_bytes())["photo"] == "x.png"
+
+
+def command(*words: object) -> int:
+    parser = argparse.ArgumentParser()
+    batch_command.add_arguments(parser)
+    return batch_command.run(parser.parse_args([str(word) for word in words]))
+
+
+def test_a_second_table_does_not_replace_the_pictures_of_the_first(tmp_path, capsys, monkeypatch):
+    """--out was forgotten: last night's four hundred avatars would be gone without a word."""
+    monkeypatch.setenv("CHIBI_LANG", "en")
+    one, two, workflow, out = (tmp_path / name for name in ("one.jsonl", "two.jsonl", "w.json", "out"))
+    one.write_text('{"text": "a"}\n{"text": "b"}\n')
+    two.write_text('{"text": "c"}\n')
+    workflow.write_text(json.dumps(echo_prompt()))
+    with FakeComfy() as fake:
+        words = ("--workflow", workflow, "--map", "text=Say.text", "--servers", fake.url, "--out", out)
+        assert command(one, *words) == 0
+        results_of_one = (out / "results.jsonl").read_bytes()
+        assert command(two, *words, "--retry-failed") == 2
+        assert (out / "results.jsonl").read_bytes() == results_of_one
+        told = capsys.readouterr().err
+        assert "--out DIR" in told and "--fresh" in told and "one.jsonl" in told
+        assert sorted(path.name for path in out.glob("0*")) == ["0001_avatar.json", "0002_avatar.json"]
+        # The same table, longer and with a change, and a copy of it, are no other batch.
+        one.write_text('{"text": "a"}\n{"text": "B"}\n{"text": "d"}\n')
+        assert command(one, *words) == 0
+        one.rename(two)
+        assert command(two, *words) == 0
+        assert fake.runs == {"a": 1, "b": 1, "B": 1, "d": 1}
+        one.write_text('{"text": "c"}\n')
+        assert command(one, *words, "--fresh") == 0
+
+
+def test_a_batch_goes_on_under_the_date_of_its_first_run(tmp_path, monkeypatch):
+    """A workflow that saves under today's date would begin the whole batch again after midnight."""
+    info = {**OBJECT_INFO, "SaveImage": OBJECT_INFO["Save"]}
+
+    class Server(FakeComfy):
+        async def _info(self, _):
+            return web.json_response(info)
+
+    def saver(number: int, kind: str, link: int, prefix: str) -> dict:
+        value = {"name": "value", "type": "TEXT", "link": link}
+        return {"id": number, "type": kind, "inputs": [value], "widgets_values": [prefix]}
+
+    echo = {"id": 1, "type": "Echo", "title": "Say", "outputs": [{"name": "TEXT", "type": "TEXT", "links": [1, 2]}]}
+    echo["widgets_values"] = ["", 1, "fixed", 1.0, "a.safetensors"]
+    nodes = [echo, saver(2, "Save", 1, "avatar"), saver(3, "SaveImage", 2, "%date:yyyy-MM-dd%/avatar")]
+    canvas = {"nodes": nodes, "links": [[1, 1, 0, 2, 0, "TEXT"], [2, 1, 0, 3, 0, "TEXT"]]}
+    (tmp_path / "w.json").write_text(json.dumps(canvas))
+    (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n')
+    with Server() as fake:
+        words = (tmp_path / "rows.jsonl", "--workflow", tmp_path / "w.json", "--map", "text=Say.text")
+        words += ("--servers", fake.url, "--out", tmp_path / "out", "--no-sheet")
+        assert command(*words) == 0
+        today = time.localtime
+        monkeypatch.setattr(time, "localtime", lambda *when: today(*(when or (time.time() + 86400.0,))))
+        assert command(*words) == 0
+        assert fake.runs == {"a": 1, "b": 1}
+
+
+def test_results_are_told_although_a_spreadsheet_holds_the_old_ones(tmp_path, capsys):
+    """A traceback after eight hours, because the table is open in Excel."""
+    (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "w.json").write_text(json.dumps(echo_prompt()))
+    # Nothing can be renamed over a folder, as over an open file on Windows.
+    for name in ("results.csv", "contact_sheet.png"):
+        (tmp_path / "out" / name / "open").mkdir(parents=True)
+    with FakeComfy() as fake:
+        words = (tmp_path / "rows.jsonl", "--workflow", tmp_path / "w.json", "--map", "text=Say.text", "--json")
+        assert command(*words, "--servers", fake.url, "--out", tmp_path / "out") == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["done"] == 1 and "results-2.csv" in told.err
+    assert b"0001,done" in (tmp_path / "out" / "results-2.csv").read_bytes()
 
 
 def test_a_folder_of_photos_and_a_hundred_thousand_rows(tmp_path):

@@ -14,7 +14,7 @@ from aiohttp import web
 from chibi_testing.fake_comfy import FakeComfy, echo_prompt
 
 from chibi_avatar.headless import Client, SyncClient
-from chibi_avatar.headless.client import with_tag
+from chibi_avatar.headless.client import _plain_name, with_tag
 from chibi_avatar.headless.errors import (
     BadReply,
     InputError,
@@ -104,6 +104,32 @@ def test_a_known_job_id_is_not_queued_again():
         for _ in range(3):
             client.wait(client.queue(echo_prompt("once"), job_id=job_id))
         assert fake.posted == 1
+
+
+def test_a_job_id_that_failed_is_not_queued_again():
+    """The script would be told the old error while a second copy runs unseen."""
+    with FakeComfy() as fake, SyncClient(fake.url) as client:
+        job_id = "7c1f0e8a-3d55-4a7e-9d39-0d3a52a1b112"
+        for _ in range(2):
+            with pytest.raises(JobFailed):
+                client.wait(client.queue(echo_prompt("explode"), job_id=job_id))
+        assert fake.posted == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("chibi_tag_00007_.png", "chibi.png"),
+        ("chibi_tag_00007_.atlas.png", "chibi.atlas.png"),
+        ("chibi_tag_00007_.vrm0.vrm", "chibi.vrm0.vrm"),
+        ("chibi_00007.png", "chibi.png"),
+        ("party_20240501.final_00001_.png", "party_20240501.final.png"),
+        ("party_20240501.5_00001_.png", "party_20240501.5.png"),
+    ],
+)
+def test_the_server_counter_goes_wherever_it_stands(name, plain):
+    """The avatar and its atlas would be named apart by a number that means nothing here."""
+    assert _plain_name(name, "tag") == plain
 
 
 def test_a_failing_node_is_named():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -10,7 +11,17 @@ from chibi_testing.fake_comfy import OBJECT_INFO, echo_prompt
 from chibi_avatar.headless.convert import convert
 from chibi_avatar.headless.errors import InputError, PromptRejected, WorkflowError
 from chibi_avatar.headless.problems import problems_from_reply
-from chibi_avatar.headless.workflow import find, find_input, load, mute, preflight, set_value, with_model_hints
+from chibi_avatar.headless.workflow import (
+    find,
+    find_input,
+    load,
+    local_files,
+    mute,
+    preflight,
+    set_value,
+    upload_files,
+    with_model_hints,
+)
 
 INFO = {
     **OBJECT_INFO,
@@ -215,6 +226,26 @@ def test_values_take_the_type_of_their_input():
     for address, value in (("Say.seed", "many"), ("Say.strength", "")):
         with pytest.raises(InputError):
             set_value(prompt, address, value, INFO)
+
+
+def test_at_signs_in_what_the_user_sets(tmp_path, monkeypatch):
+    """``--set`` sends ``@file``; a prompt that begins with an artist's tag is no file, and ``@@`` is an at sign."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wlop").write_bytes(b"x")
+    prompt = {str(n): echo_prompt(text)["1"] for n, text in enumerate(("@wlop", "@@wlop", "@sakimi, girl", "@" * 2))}
+    sent = []
+
+    async def upload(path):
+        sent.append(str(path))
+        return "there"
+
+    changed = [(node_id, "text") for node_id in prompt]
+    asyncio.run(upload_files(prompt, INFO, upload, changed=changed))
+    assert [node["inputs"]["text"] for node in prompt.values()] == ["there", "@wlop", "@sakimi, girl", "@"]
+    assert sent == ["wlop"]
+    assert local_files(echo_prompt("@" + "wlop " * 100), INFO) == []
+    with pytest.raises(InputError, match="me.png"):
+        local_files(echo_prompt("@me.png"), INFO)
 
 
 def test_muting_takes_along_what_cannot_do_without():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
@@ -9,8 +10,10 @@ import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import yaml
 from chibi_testing.file_server import FileServer
 
 from chibi_avatar.models import download as room
@@ -212,6 +215,66 @@ def test_a_file_inside_an_archive(where, tmp_path):
         facts = {"zip_member": "tiny.safetensors", "archive_sha256": hashlib.sha256(data).hexdigest()}
         path = room.fetch(entry(sources=(Source("url", server.url + "/pack.zip", facts),)), where, options())
     assert path.read_bytes() == DATA
+
+
+def test_a_damaged_archive_is_fetched_again(where, tmp_path):
+    """One bad night on a mirror, and the model could never be had again."""
+    archive = tmp_path / "pack.zip"
+    with zipfile.ZipFile(archive, "w") as handle:
+        handle.writestr("tiny.safetensors", DATA)
+    data = archive.read_bytes()
+    facts = {"zip_member": "tiny.safetensors", "archive_sha256": hashlib.sha256(data).hexdigest()}
+    with FileServer(data[:500] + b"?" + data[501:]) as server:
+        found = entry(sources=(Source("url", server.url + "/pack.zip", facts),))
+        with pytest.raises(DownloadError, match="damaged"):
+            room.fetch(found, where, options())
+        assert leftovers(where) == ["pack.zip"]
+        server.data = data
+        assert room.fetch(found, where, options()).read_bytes() == DATA
+
+
+def test_a_started_server_sees_what_models_list_sees(tmp_path, monkeypatch):
+    """“models check” says it is there, and the run says it is missing."""
+    (tmp_path / "comfy" / "models" / "loras").mkdir(parents=True)
+    extra = tmp_path / "extra.yaml"
+    extra.write_text(
+        f"a:\n  base_path: {tmp_path}/disk\n  loras: |\n    one\n    two\n  custom_nodes: packs\n"
+        f"b:\n  base_path: {tmp_path}/ssd\n  is_default: true\n  unet: 模型\n"
+    )
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "comfy"))
+    monkeypatch.setenv("COMFYUI_EXTRA_MODEL_PATHS", str(extra))
+    monkeypatch.setenv("CHIBI_AVATAR_CACHE", str(tmp_path / "cache"))
+    option, file = locate.server_arguments()
+    assert option == "--extra-model-paths-config"
+    # As ComfyUI's utils/extra_config.py reads it.
+    seen: dict[str, list[Path]] = {}
+    for section in yaml.safe_load(Path(file).read_text(encoding="utf-8")).values():
+        base, default = Path(section.pop("base_path", "/")), section.pop("is_default", False)
+        for name, lines in section.items():
+            for line in lines.split("\n"):
+                seen.setdefault(name, []).insert(0 if default else 99, base / line)
+    assert seen["loras"] == [tmp_path / "comfy/models/loras", tmp_path / "disk/one", tmp_path / "disk/two"]
+    assert seen["diffusion_models"][0] == tmp_path / "ssd/模型" and "custom_nodes" not in seen
+
+
+def test_serve_has_the_models_of_comfyui_path(tmp_path, monkeypatch):
+    """The person's own ComfyUI is named, and the canvas offers none of its checkpoints."""
+    from chibi_avatar.commands import serve
+
+    started = []
+
+    @contextlib.contextmanager
+    def running(**options):
+        started.append(options)
+        yield SimpleNamespace(url="http://x", wait=lambda: None, check=lambda: None)
+
+    monkeypatch.setattr("chibi_avatar.setup.server.running", running)
+    monkeypatch.setenv("CHIBI_AVATAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COMFYUI_PATH", str(tmp_path / "comfy"))
+    for base in (None, tmp_path / "own"):
+        serve.run(SimpleNamespace(port=1, base=base, open=False))
+    assert str(tmp_path / "comfy" / "models") in Path(started[0]["arguments"][1]).read_text(encoding="utf-8")
+    assert started[1]["arguments"] == []
 
 
 def test_files_are_found_in_every_place_comfyui_looks(tmp_path):
