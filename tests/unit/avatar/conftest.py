@@ -8,6 +8,8 @@ import pytest
 
 from chibi_avatar.avatar.model import Avatar, Collider, Expression, Joint, Material, Mesh, SpringChain, Texture
 
+from . import hostile
+
 BONES = {  # bone: (parent, position)
     "hips": (None, (0, 0.34, 0)),
     "spine": ("hips", (0, 0.40, 0)),
@@ -140,3 +142,9 @@ def build_figure(texture_size: int = 64) -> Avatar:
 def figure() -> Avatar:
     """The capsule figure (17 bones, 2 morphs, 1 spring chain, 2 materials)."""
     return build_figure()
+
+
+@pytest.fixture(scope="session")
+def vroid() -> bytes:
+    """A file as VRoid Studio makes them."""
+    return hostile.vroid_like()

@@ -6,6 +6,7 @@ import copy
 import json
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -13,6 +14,14 @@ import numpy as np
 
 from chibi_avatar.avatar.gltf import Container, read_glb, write_glb
 from chibi_avatar.avatar.gltf_build import Builder
+from chibi_avatar.avatar.model import Avatar
+
+
+def painted(avatar: Avatar, number: int, pixels: np.ndarray) -> Avatar:
+    """``avatar`` with other pixels in texture ``number``."""
+    textures = list(avatar.textures)
+    textures[number] = replace(textures[number], pixels=pixels, encoded=None)
+    return avatar.with_textures(textures)
 
 
 def repack(data: bytes, change: Callable[[dict[str, Any]], Any], binary: bytes | None = None) -> bytes:

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import sys
 import time
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,18 +19,7 @@ from chibi_avatar.avatar.load import load_avatar
 from chibi_avatar.avatar.model import Avatar, AvatarError
 
 from . import hostile
-
-
-@pytest.fixture(scope="module")
-def vroid() -> bytes:
-    """The VRoid-style file."""
-    return hostile.vroid_like()
-
-
-def _painted(avatar: Avatar, number: int, pixels: np.ndarray) -> Avatar:
-    textures = list(avatar.textures)
-    textures[number] = replace(textures[number], pixels=pixels, encoded=None)
-    return avatar.with_textures(textures)
+from .hostile import painted
 
 
 @pytest.mark.parametrize("version", ["1.0", "0.x"])
@@ -66,7 +54,7 @@ def test_only_the_painted_pictures_change(vroid: bytes) -> None:
     avatar = load_avatar(vroid, "vee")
     body = next(i for i, t in enumerate(avatar.textures) if t.name == "body")
     pixels = np.random.default_rng(1).integers(0, 255, (64, 64, 3)).astype(np.uint8)
-    after = read_glb(export_avatar(_painted(avatar, body, pixels)).main)
+    after = read_glb(export_avatar(painted(avatar, body, pixels)).main)
     before = read_glb(vroid)
     assert after.extra_chunks == before.extra_chunks
     for index in range(len(before.items("bufferViews"))):
@@ -77,7 +65,7 @@ def test_only_the_painted_pictures_change(vroid: bytes) -> None:
     changed = [old.split(b":")[0].strip() for old, new in zip(old_lines, new_lines, strict=True) if old != new]
     assert set(changed) <= {b'"byteOffset"', b'"byteLength"'}
     assert all(entry.get("byteOffset", 0) % 4 == 0 for entry in after.items("bufferViews"))
-    again = load_avatar(export_avatar(_painted(avatar, body, pixels)).main, "again")
+    again = load_avatar(export_avatar(painted(avatar, body, pixels)).main, "again")
     assert np.array_equal(again.textures[body].pixels[..., :3], pixels)
     assert (again.textures[body].pixels[..., 3] == 255).all()  # the old picture's transparency stays
 
@@ -342,7 +330,7 @@ def test_a_file_of_plain_colours_gets_a_picture_to_paint_on(vroid: bytes) -> Non
     assert "no pictures" in exported.report and len(read_glb(exported.main).document["images"]) == 1
 
 
-def test_a_chosen_texture_is_the_one_painted(vroid: bytes) -> None:
+def test_a_chosen_texture_is_the_onepainted(vroid: bytes) -> None:
     """With several textures the person decides which one the bake paints."""
     avatar = load_avatar(vroid, "vee", paint_texture=1)
     assert avatar.atlas == 1

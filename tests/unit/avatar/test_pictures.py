@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -20,26 +19,15 @@ from chibi_avatar.avatar.model import Avatar, AvatarError
 from chibi_avatar.avatar.retexture import replace_images
 
 from . import hostile
+from .hostile import painted
 
 RED, GREEN, BLUE = (250, 10, 20), (10, 200, 30), (20, 30, 240)
 KTX2 = b"\xabKTX 20\xbb\r\n\x1a\n" + bytes(80)
 
 
-@pytest.fixture(scope="module")
-def vroid() -> bytes:
-    """The VRoid-style file."""
-    return hostile.vroid_like()
-
-
-def _painted(avatar: Avatar, number: int, pixels: np.ndarray) -> Avatar:
-    textures = list(avatar.textures)
-    textures[number] = replace(textures[number], pixels=pixels, encoded=None)
-    return avatar.with_textures(textures)
-
-
 def _blue(avatar: Avatar, size: int = 16) -> Container:
     """The file of ``avatar`` with its first texture painted blue."""
-    return read_glb(export_avatar(_painted(avatar, 0, np.full((size, size, 3), BLUE, np.uint8))).main)
+    return read_glb(export_avatar(painted(avatar, 0, np.full((size, size, 3), BLUE, np.uint8))).main)
 
 
 def _color(container: Container, image: int) -> tuple[int, ...]:
@@ -51,7 +39,7 @@ def test_a_separate_shadow_picture_follows_the_paint(vroid: bytes) -> None:
     avatar = load_avatar(vroid, "vee")
     face = next(i for i, t in enumerate(avatar.textures) if t.name == "face")
     blue = np.full((32, 32, 3), [0, 40, 240], np.uint8)
-    exported = export_avatar(_painted(avatar, face, blue))
+    exported = export_avatar(painted(avatar, face, blue))
     container = read_glb(exported.main)
     assert container.items("images")[1]["mimeType"] == "image/png"  # it was a JPEG
     shade = load_avatar(exported.main, "again").source.shade_images
@@ -69,7 +57,7 @@ def test_a_shadow_picture_that_cannot_be_read_stays(vroid: bytes) -> None:
 
     avatar = load_avatar(hostile.repack(vroid, break_), "vee")
     face = next(i for i, t in enumerate(avatar.textures) if t.name == "face")
-    exported = export_avatar(_painted(avatar, face, np.full((32, 32, 3), BLUE, np.uint8)))
+    exported = export_avatar(painted(avatar, face, np.full((32, 32, 3), BLUE, np.uint8)))
     assert "shadow picture of 'face' stays as it was: images[3] cannot be read" in exported.report
     assert _color(read_glb(exported.main), 1) == BLUE
 
@@ -88,7 +76,7 @@ def test_pictures_in_data_uris_and_webp_are_replaced(vroid: bytes) -> None:
     avatar = load_avatar(hostile.repack(vroid, change), "vee")
     number = avatar.source.images.index(0)
     pixels = np.random.default_rng(2).integers(0, 255, (16, 16, 3)).astype(np.uint8)
-    again = load_avatar(export_avatar(_painted(avatar, number, pixels)).main, "again")
+    again = load_avatar(export_avatar(painted(avatar, number, pixels)).main, "again")
     assert np.array_equal(again.textures[number].pixels, pixels)
     assert again.textures[number].mime == "image/webp"
 
@@ -116,7 +104,7 @@ def test_painted_textures_no_longer_offer_their_ktx2_copy() -> None:
     builder.document["textures"][0]["extensions"] = {"KHR_texture_basisu": {"source": 1}, "ACME_keep": {"a": 1}}
     builder.add("textures", {"source": 1, "extensions": {"KHR_texture_basisu": {"source": 1}}})
     avatar = load_avatar(builder.finish(), "packed")
-    exported = export_avatar(_painted(avatar, 0, np.full((16, 16, 3), BLUE, np.uint8)))
+    exported = export_avatar(painted(avatar, 0, np.full((16, 16, 3), BLUE, np.uint8)))
     first, second = read_glb(exported.main).items("textures")
     assert first == {"source": 0, "extensions": {"ACME_keep": {"a": 1}}}
     assert second["extensions"] == {"KHR_texture_basisu": {"source": 1}}
