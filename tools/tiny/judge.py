@@ -159,7 +159,7 @@ def asked(labels: Mapping[str, Any]) -> dict[str, int]:
         and labels["hair_style"] not in _HIDDEN.get(view, ())
     ):
         out["hair_style"] = HAIR.index(labels["hair_style"])
-    if labels["framing"] != "portrait" and view != "back" and labels["top"] in TOPS:  # collars and buttons are in front
+    if labels["framing"] != "portrait" and front and labels["top"] in TOPS:  # collars and buttons are in front
         out["top"] = TOPS.index(labels["top"])
     if front:
         out["glasses"] = int(labels["glasses"] != "none")
