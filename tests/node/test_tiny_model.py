@@ -32,6 +32,7 @@ def test_hair_takes_the_color_that_was_asked_for(model):
     pictures = drawn(
         model, [(color, "long straight hair", "portrait", "front view", "white background") for color in colors]
     )
+    pictures = pictures[:, 44:72, 96:160]  # the fringe: skin and clothes are free to be anything
     for k, (picture, (name, (more, less))) in enumerate(zip(pictures, colors.items(), strict=True)):
         mine = (picture[..., more] - picture[..., less]).mean()
         others = [(p[..., more] - p[..., less]).mean() for j, p in enumerate(pictures) if j != k]

@@ -25,7 +25,7 @@ from chibi_avatar.tiny.data.store import Store
 from chibi_avatar.tiny.networks.preview import NOISE, enlarged_pictures, pooled
 from chibi_avatar.tiny.training.autoencoder import held_out_psnr
 from chibi_avatar.tiny.training.controlnet import skeleton
-from chibi_avatar.tiny.training.diffusion import decode
+from chibi_avatar.tiny.training.diffusion import HELD_OUT, decode
 from chibi_avatar.tiny.training.loop import Settings
 from chibi_avatar.tiny.training.sampling import sample
 
@@ -136,7 +136,7 @@ def measure(root: Path, count: int, judge_steps: int, cut_steps: int) -> dict[st
     judge = train_judges(settings, store, made.autoencoder, {"whole": judge_steps, **dict.fromkeys(CUTS, cut_steps)})
     tokenizer = Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer")
     negative = window(tokenizer, (NEGATIVE,))
-    last = list(range(len(store) - min(count, 240), len(store)))
+    last = list(range(len(store) - min(count, HELD_OUT), len(store)))
     items = [store.items[i] for i in last]
     ids = np.stack([said(tokenizer, item.tags) for item in items])
     known = named_colors(store)
@@ -183,7 +183,7 @@ def measure(root: Path, count: int, judge_steps: int, cut_steps: int) -> dict[st
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, nargs="?", default=paths.cache_root() / "training")
-    parser.add_argument("--count", type=int, default=240, help="captions (default: 240)")
+    parser.add_argument("--count", type=int, default=480, help="captions, at most 960 (default: 480)")
     parser.add_argument(
         "--judge-steps", type=int, default=JUDGE_STEPS, help=f"training of the judge (default: {JUDGE_STEPS})"
     )

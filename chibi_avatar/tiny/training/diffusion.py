@@ -27,7 +27,7 @@ from .schedule import STEPS, add_noise, alphas_bar, bound_weights, loss_weight
 # A window of a full picture: its side in latents, and the levels of noise it is seen at. Above them a window could not be told from a
 # whole small picture; below them what is drawn is mostly settled and how a mouth or a collar looks is not.
 WINDOW, WINDOW_STEPS = 16, 400
-HELD_OUT = 240  # the last pictures, and so their captions, are never trained on; of a small collection a tenth
+HELD_OUT = 960  # the last pictures, and so their captions, are never trained on; of a small collection a tenth
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,6 @@ import pytest
 
 from chibi_avatar.avatar.model import Avatar, Collider, Expression, Joint, Material, Mesh, SpringChain, Texture
 
-from . import hostile
-
 BONES = {  # bone: (parent, position)
     "hips": (None, (0, 0.34, 0)),
     "spine": ("hips", (0, 0.40, 0)),
@@ -147,4 +145,6 @@ def figure() -> Avatar:
 @pytest.fixture(scope="session")
 def vroid() -> bytes:
     """A file as VRoid Studio makes them."""
+    from . import hostile
+
     return hostile.vroid_like()
