@@ -74,13 +74,8 @@ def split_views(images: np.ndarray, views: Views, what: str = "views") -> list[n
         raise AvatarError(
             f"{what}: expected a batch of pictures of at least 16 pixels, got shape {tuple(images.shape)}"
         )
-    height, width = images.shape[1:3]
-    first = views.cameras[0]
-    if (
-        len(images) == 1
-        and count > 1
-        and (views.sheet or (height, width) == (views.rows * first.height, views.columns * first.width))
-    ):
+    if len(images) == 1 and count > 1 and _is_sheet(images, views):
+        height, width = images.shape[1:3]
         if height % views.rows or width % views.columns:
             raise AvatarError(
                 f"{what}: one picture of {width}x{height} cannot be a sheet of {views.columns}x{views.rows} views; "
@@ -100,6 +95,12 @@ def split_views(images: np.ndarray, views: Views, what: str = "views") -> list[n
                 "(any resolution will do): do not crop or stretch between guides and bake"
             )
     return list(images)
+
+
+def _is_sheet(images: np.ndarray, views: Views) -> bool:
+    """Whether one picture holds all views: the guides made a sheet, or it is exactly as large as one."""
+    first = views.cameras[0]
+    return views.sheet or images.shape[1:3] == (views.rows * first.height, views.columns * first.width)
 
 
 @single_threaded
@@ -362,7 +363,10 @@ def _pictures(
     split = split_views(images, views)
     given: list[np.ndarray] | None = None
     if masks is not None:
-        given = split_views(np.asarray(masks), views, "masks")
+        masks = np.asarray(masks)
+        if masks.ndim == 3 and len(masks) == 1 and not _is_sheet(masks, views):
+            masks = np.repeat(masks, len(views), 0)  # as everywhere in ComfyUI, one mask is for all
+        given = split_views(masks, views, "masks")
     pictures: list[np.ndarray] = []
     alphas: list[np.ndarray | None] = []
     for number, image in enumerate(split):
