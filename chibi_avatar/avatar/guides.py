@@ -125,7 +125,7 @@ def _draw_pose(avatar: Avatar, camera: Camera) -> np.ndarray:
     from ..pose.draw import draw
     from ..pose.keypoints import parse
 
-    if not any(joint.bone == "head" for joint in avatar.joints):
+    if not avatar.has_bone("head"):
         return np.zeros((camera.height, camera.width, 3), np.float32)
     return draw(parse([pose_frame(avatar, camera)])[0]).astype(np.float32) / 255
 

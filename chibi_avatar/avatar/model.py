@@ -147,6 +147,10 @@ class Avatar:
                 return index
         raise AvatarError(f"avatar {self.name!r} has no bone {name!r}")
 
+    def has_bone(self, name: str) -> bool:
+        """Whether there is a joint that is humanoid bone ``name``."""
+        return any(joint.bone == name for joint in self.joints)
+
     @property
     def height(self) -> float:
         """Metres from the lowest to the highest vertex at rest."""

@@ -38,7 +38,7 @@ def camera_for(
     azimuth, elevation = 0.0, 4.0
     if isinstance(view, str):
         if view == "face":
-            if not any(joint.bone == "head" for joint in avatar.joints):
+            if not avatar.has_bone("head"):
                 raise AvatarError(f"avatar {avatar.name!r} has no head bone to look at: choose front or an azimuth")
             head = np.asarray(avatar.joints[avatar.bone("head")].position)
             eye = head + np.asarray(avatar.look_offset)

@@ -23,7 +23,7 @@ def bystanders(avatar: Avatar, keep: np.ndarray | None, size: int, device: Any =
     the texture repeats. ``keep`` (F,) bool: the triangles that are baked, None for all.
     """
     mesh = avatar.mesh
-    uses = np.array([material.texture == avatar.atlas for material in avatar.materials], bool)[mesh.face_material]
+    uses = _on_atlas(avatar)
     baked = np.ones(len(mesh.faces), bool) if keep is None else keep
     corners = mesh.uvs[mesh.faces].astype(np.float64)
     low = np.clip(np.floor(corners.min(1) + _EDGE), -_TILES, _TILES).astype(int)
@@ -44,7 +44,9 @@ def tints(avatar: Avatar, device: Any = "cpu") -> torch.Tensor | None:
 
     colors = np.array([material.color[:3] for material in avatar.materials], np.float32)
     factor = np.clip(colors, 1 / 255, None)[avatar.mesh.face_material]
-    uses = np.array([material.texture == avatar.atlas for material in avatar.materials], bool)[
-        avatar.mesh.face_material
-    ]
-    return None if (factor[uses] == 1).all() else torch.as_tensor(factor, device=device)
+    return None if (factor[_on_atlas(avatar)] == 1).all() else torch.as_tensor(factor, device=device)
+
+
+def _on_atlas(avatar: Avatar) -> np.ndarray:
+    """(F,) bool: the triangles whose material shows the atlas."""
+    return np.array([m.texture == avatar.atlas for m in avatar.materials], bool)[avatar.mesh.face_material]

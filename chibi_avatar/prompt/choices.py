@@ -153,8 +153,10 @@ class Choices:
             ),
             None,
         )
-        named = after is not None and any(m.kind == "pattern" and m.value.id == "print" for m in after.meanings)
-        named = named or after is not None and "".join(after.words) in ("图案的", "印花的", "花纹的")
+        named = after is not None and (
+            "".join(after.words) in grammar["shown"]
+            or any(m.kind == "pattern" and m.value.id == "print" for m in after.meanings)
+        )
         written = before is not None and "".join(before.words) in grammar["printed"]
         on_it = (
             after is not None

@@ -233,9 +233,8 @@ class Nouns(Refusals):
                 self.book.also(entry, noun.start, noun.end)
                 if weight != 1.0:
                     self.book.person.weights[entry.path] = weight
-            elif (
-                is_garment(entry.path) and entry.tag in self.book.person.extras
-            ):  # kept as free text, and so is its colour
+            elif is_garment(entry.path) and entry.tag in self.book.person.extras:
+                # kept as free text, and so is its colour
                 if self.colors:
                     self.book.person.extras.remove(entry.tag)
                     self.book.extra(f"{self.colors[0].name} {entry.tag.removeprefix('holding ')}", noun.start, noun.end)
@@ -288,6 +287,11 @@ class Nouns(Refusals):
         """Hair of a second colour: ``streaked``, or ``gradient`` towards the tips. The colour may come before or after."""
         entry = lexicon().entries["hair.coloring"][kind]
         self.push(Noun("hair.coloring", piece.start, piece.end, entry=entry, accent=True))
+
+    def second_color(self, noun: Noun) -> None:
+        """The pending colour is the companion of the one that ``noun`` has."""
+        self.book.put(f"{noun.path.split('.')[0]}.color2", self.colors[-1].color(), *self.color_span, weak=True)
+        self.colors = []
 
     def second_thing(self, noun: Noun) -> None:
         """``a white shirt under a beige vest``: two coloured things of one slot; the plainer one becomes free text."""
@@ -419,12 +423,10 @@ class Nouns(Refusals):
                 ),
                 None,
             )
-            if (
-                self.dressed and self.detail and owner is not None
-            ):  # white lace on a black dress, a streak in black hair
-                group = owner.path.split(".")[0]
-                self.book.put(f"{group}.color2", self.colors[-1].color(), *self.color_span, weak=True)
-                if group == "hair":
+            if self.dressed and self.detail and owner is not None:
+                # white lace on a black dress, a streak in black hair
+                self.second_color(owner)
+                if owner.path == "hair.color":
                     self.book.put("hair.coloring", "streaked", *self.color_span, weak=True)
             elif self.dressed:
                 self.book.colors(Noun("outfit.color", *self.color_span), self.colors, *self.color_span)

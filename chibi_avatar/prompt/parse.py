@@ -260,9 +260,7 @@ class Reader(Tints):
         if self.detail and self.patterns and self.patterns[-1][1] is body[i - 1] and self.last is not None:
             if is_garment(self.last.path):  # a dress with stripes and a belt: the stripes are not the belt's
                 if self.colors:
-                    group = self.last.path.split(".")[0]
-                    self.book.put(f"{group}.color2", self.colors[-1].color(), *self.color_span, weak=True)
-                    self.colors = []
+                    self.second_color(self.last)
                 self.flush_patterns(self.last)
         self.linked = True
         self.neg_linked = True

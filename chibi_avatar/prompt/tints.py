@@ -135,10 +135,7 @@ class Tints(Choices, People, Nouns):
                 self.attach(self.last)
                 self.book.put(f"{self.last.path.split('.')[0]}.pattern", meaning.value.id, piece.start, piece.end)
                 return
-            self.book.put(
-                f"{self.last.path.split('.')[0]}.color2", self.colors[-1].color(), *self.color_span, weak=True
-            )
-            self.colors = []
+            self.second_color(self.last)
         self.patterns.append((meaning.value, piece))
 
     def on_base(self, piece: Piece, meaning, body, i) -> None:
@@ -148,10 +145,8 @@ class Tints(Choices, People, Nouns):
     def on_dots(self, piece: Piece, meaning, body, i) -> None:
         target = self.last if self.last is not None and is_garment(self.last.path) else None
         if self.colors and target is not None:
-            group = target.path.split(".")[0]
-            self.book.put(f"{group}.color2", self.colors[-1].color(), *self.color_span, weak=True)
-            self.colors = []
-            self.book.put(f"{group}.pattern", "polka_dot", piece.start, piece.end)
+            self.second_color(target)
+            self.book.put(f"{target.path.split('.')[0]}.pattern", "polka_dot", piece.start, piece.end)
             return
         elif self.colors:
             self.book.extra(f"{self.colors[-1].name} {piece.words[-1] if piece.latin else 'spots'}", *self.color_span)

@@ -166,13 +166,16 @@ class FakeComfy:
 
     # --- work --------------------------------------------------------------------------------------------------------
 
+    async def _next(self) -> str:
+        """The id of the job that is up, as soon as there is one."""
+        while not self._pending:
+            self._wake.clear()
+            await self._wake.wait()
+        return self._pending.popleft()
+
     async def _work(self) -> None:
         while True:
-            if not self._pending:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            job_id = self._pending.popleft()
+            job_id = await self._next()
             job = self.jobs.get(job_id)
             if job is None:
                 continue

@@ -23,11 +23,11 @@ from chibi_avatar.tiny.data.scenes import view_word
 from chibi_avatar.tiny.data.store import Store
 from chibi_avatar.tiny.networks.autoencoder import Autoencoder
 from chibi_avatar.tiny.training.autoencoder import reconstruct
+from chibi_avatar.tiny.training.diffusion import HELD_OUT
 from chibi_avatar.tiny.training.latents import kept
 from chibi_avatar.tiny.training.loop import Order, Run, Settings, autocast, digest, generator, learning_rate
 
 SIZE, MAP = 128, 32
-HELD_OUT = 960
 TOPS = ("tshirt", "shirt", "hoodie", "sweater", "sailor", "blazer", "suit", "dress", "overalls_shirt", "hanfu", "kimono", "qipao", "raincoat", "space_suit")  # fmt: skip
 EXPRESSIONS = (
     "neutral",

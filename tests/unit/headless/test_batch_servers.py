@@ -36,11 +36,7 @@ class Timed(FakeComfy):
 
     async def _work(self) -> None:
         while True:
-            if not self._pending:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            job_id = self._pending.popleft()
+            job_id = await self._next()
             job = self.jobs[job_id]
             if job["status"] != "pending":
                 continue
