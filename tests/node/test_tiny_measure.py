@@ -81,9 +81,8 @@ def test_a_cut_lies_where_nose_and_neck_say():
 def test_close_ups_also_see_what_the_autoencoder_makes(tmp_path, monkeypatch):
     """Pictures are redrawn once for one autoencoder, and a close-up trains on them beside the renders."""
     monkeypatch.setattr(judging, "REDRAWN", 3)
-    monkeypatch.setattr(judging, "HELD_OUT", 1)
     known = points(nose=(100, 80), neck=(100, 110))
-    items = [SimpleNamespace(labels=labels(), keypoints=known.astype(np.float32)) for _ in range(5)]
+    items = [SimpleNamespace(labels=labels(), keypoints=known.astype(np.float32)) for _ in range(4)]
     told: list[str] = []
 
     class Plain:
@@ -128,6 +127,20 @@ def test_the_judges_read_pictures():
     assert said.hair.shape == (3, 32, 32)
     assert said.joints.shape == (3, judging.JOINTS, 2)
     assert said.features.shape == (3, 256)
+
+
+def test_judges_come_back_from_their_file(tmp_path):
+    """What is stored reads a picture as what was trained does, to the rounding of eight bits."""
+    close = {name: judging.CloseUp(cut.reads).eval() for name, cut in judging.CUTS.items()}
+    trained = judging.Judges(judging.Judge().eval(), close)
+    judging.write(trained, tmp_path / "judges.safetensors")
+    again = judging.read(tmp_path / "judges.safetensors")
+    x = torch.rand(2, 3, 128, 128)
+    with torch.no_grad():
+        assert torch.allclose(again.whole(x)["features"], trained.whole(x)["features"], atol=0.02)
+        for name in judging.CUTS:
+            for key, said in trained.close[name](x[:, :, :96, :96]).items():
+                assert torch.allclose(again.close[name](x[:, :, :96, :96])[key], said, atol=0.02)
 
 
 def test_the_distance_of_a_set_to_itself_is_nothing():

@@ -2,13 +2,16 @@
 
 One looks at the whole picture and finds hair and joints; nose and neck tell where the close-ups are cut, and one network each reads the
 face, the hair and the clothes there. They are trained on what ``train data`` draws, close-ups also on what the autoencoder makes of it,
-and measure what the embedded model draws; nothing of them ships.
+and measure what the embedded model draws. ``python -m tools.tiny.judge [ROOT]`` in the train environment trains them on ROOT/data, hours on
+a CPU, and stores them in ROOT/judges.safetensors: whoever has that file can measure without training or drawing anew.
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +22,16 @@ from torch import Tensor, nn
 
 from chibi_avatar.avatar.build import PARTS
 from chibi_avatar.avatar.wardrobe import HAIR
+from chibi_avatar.setup import paths
+from chibi_avatar.setup.progress import say
+from chibi_avatar.tiny import released
 from chibi_avatar.tiny.data.scenes import view_word
 from chibi_avatar.tiny.data.store import Store
 from chibi_avatar.tiny.networks.autoencoder import Autoencoder
 from chibi_avatar.tiny.training.autoencoder import reconstruct
-from chibi_avatar.tiny.training.diffusion import HELD_OUT
 from chibi_avatar.tiny.training.latents import kept
 from chibi_avatar.tiny.training.loop import Order, Run, Settings, autocast, digest, generator, learning_rate
+from chibi_avatar.tiny.weights import squeeze, unsqueeze
 
 SIZE, MAP = 128, 32
 TOPS = ("tshirt", "shirt", "hoodie", "sweater", "sailor", "blazer", "suit", "dress", "overalls_shirt", "hanfu", "kimono", "qipao", "raincoat", "space_suit")  # fmt: skip
@@ -49,6 +55,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "glasses": ("no", "yes"),
     "expression": EXPRESSIONS,
 }
+FILE = "judges.safetensors"
+STEPS = {"whole": 5_000, "face": 8_000, "hair": 8_000, "body": 12_000}
 JOINTS = 14  # the body's points of COCO-18, without eyes and ears
 _MIRRORED = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10]  # the joint that each becomes in a mirror
 NOSE, NECK, HIPS = 0, 1, (8, 11)
@@ -259,12 +267,12 @@ def _refined(heat: Tensor, x: Tensor, y: Tensor, axis: int) -> Tensor:
 
 
 def train_judge(settings: Settings, store: Store, batch: int = 32, rate: float = 1e-3) -> Judge:
-    """Train on all but the last 960 pictures of ``store``."""
+    """Train on the pictures of ``store``."""
     torch.manual_seed(settings.seed)
     judge = Judge().to(settings.device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(judge.parameters(), rate, weight_decay=1e-3)
     run = Run(settings, {"network": "judge", "batch": batch, "rate": rate}, {"judge": judge, "optimizer": optimizer})
-    order = Order(max(1, len(store) - HELD_OUT), settings.seed)
+    order = Order(len(store), settings.seed)
     grid = (torch.arange(MAP) + 0.5) * 256 / MAP
 
     def one(step: int) -> Mapping[str, float]:
@@ -310,8 +318,8 @@ def train_judge(settings: Settings, store: Store, batch: int = 32, rate: float =
 def train_close_up(
     settings: Settings, store: Store, autoencoder: Autoencoder, name: str, batch: int = 64, rate: float = 1.5e-3
 ) -> CloseUp:
-    """Train the network of ``CUTS[name]`` on all but the last 960 pictures of ``store``, cut at the true joints, and on some as
-    ``autoencoder`` gives them back."""
+    """Train the network of ``CUTS[name]`` on the pictures of ``store``, cut at the true joints, and on some as ``autoencoder`` gives them
+    back."""
     torch.manual_seed(settings.seed)
     cut = CUTS[name]
     network = CloseUp(cut.reads).to(settings.device, memory_format=torch.channels_last)
@@ -324,7 +332,7 @@ def train_close_up(
     if run.step >= settings.steps:
         return network.eval()
     redrawn = redraw(autoencoder, store, settings.folder.parent, settings)
-    told, cuts = _cuts(store, store.picture, max(1, len(store) - HELD_OUT), cut)
+    told, cuts = _cuts(store, store.picture, len(store), cut)
     told_again, cuts_again = _cuts(store, redrawn.__getitem__, len(redrawn), cut)
     rendered = len(told)
     told, known = told + told_again, torch.from_numpy(np.stack(cuts + cuts_again)).movedim(-1, 1)
@@ -370,7 +378,7 @@ def _cuts(
 
 def redraw(autoencoder: Autoencoder, store: Store, folder: Path, settings: Settings) -> np.ndarray:
     """The first :data:`REDRAWN` pictures of ``store`` as ``autoencoder`` gives them back (n, H, W, 3) uint8; kept in ``folder``."""
-    numbers = range(min(REDRAWN, max(0, len(store) - HELD_OUT)))
+    numbers = range(min(REDRAWN, len(store)))
 
     def made() -> np.ndarray:
         settings.say(f"{len(numbers)} pictures go through the autoencoder")
@@ -419,28 +427,67 @@ def _between(low: float, high: float, x: Tensor, random_numbers: torch.Generator
     return (torch.rand((len(x), *shape), generator=random_numbers) * (high - low) + low).to(x)
 
 
-def train_judges(settings: Settings, store: Store, autoencoder: Autoencoder, steps: Mapping[str, int]) -> Judges:
-    """Train all of them below ``settings.folder``; ``steps`` of ``whole`` and of each cut."""
-    whole = train_judge(replace(settings, steps=steps["whole"]), store)
-    close = {
-        name: train_close_up(
-            replace(settings, folder=settings.folder / name, steps=steps[name]), store, autoencoder, name
-        )
-        for name in CUTS
-    }
-    return Judges(whole, close)
-
-
-def accuracy(judges: Judges, store: Store, count: int = HELD_OUT) -> dict[str, float]:
-    """Share of right answers on the last ``count`` pictures, by attribute, and the mean joint error as a share of the picture."""
-    numbers = range(len(store) - count, len(store))
-    said = answers(judges, np.stack([store.picture(i) for i in numbers]))
+def accuracy(judges: Judges, store: Store) -> dict[str, float]:
+    """Share of right answers on the pictures of ``store``, by attribute, and the mean joint error as a share of the picture."""
+    said = answers(judges, np.stack([store.picture(i) for i in range(len(store))]))
     right: dict[str, list[bool]] = {name: [] for name in CLASSES}
     errors = []
-    for k, i in enumerate(numbers):
-        for name, value in asked(store.items[i].labels).items():
+    for k, item in enumerate(store.items):
+        for name, value in asked(item.labels).items():
             right[name].append(int(said.classes[name][k]) == value)
-        points = store.items[i].keypoints[:JOINTS]  # type: ignore[index]
+        points = item.keypoints[:JOINTS]  # type: ignore[index]
         seen = points[:, 2] > 0
         errors += list(np.linalg.norm(points[seen, :2] / 256 - said.joints[k][seen], axis=1))
     return {**{name: float(np.mean(values)) for name, values in right.items()}, "joint error": float(np.mean(errors))}
+
+
+def write(judges: Judges, path: Path) -> None:
+    """Store them, matrices as 8-bit integers like the weights that ship."""
+    from safetensors.torch import save_file
+
+    state = {f"whole.{key}": value for key, value in judges.whole.state_dict().items()}
+    for name, network in judges.close.items():
+        state |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
+    save_file(squeeze(state), str(path))
+
+
+def read(path: Path) -> Judges:
+    """The judges that :func:`write` stored."""
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise SystemExit(f"there are no judges in {path}: train them with  python -m tools.tiny.judge")
+    state = unsqueeze(load_file(str(path)))
+
+    def filled(network: Any, name: str) -> Any:
+        own = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+        network.load_state_dict(own)
+        return network.eval()
+
+    return Judges(filled(Judge(), "whole"), {name: filled(CloseUp(cut.reads), name) for name, cut in CUTS.items()})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description="Train the judges on ROOT/data and store them; runs that stopped go on."
+    )
+    parser.add_argument("root", type=Path, nargs="?", default=paths.cache_root() / "training")
+    for name, steps in STEPS.items():
+        parser.add_argument(f"--{name}", type=int, default=steps, help=f"steps of training (default: {steps})")
+    parser.add_argument("--only", choices=STEPS, help="train this one alone, and store nothing")
+    arguments = parser.parse_args()
+    store = Store(arguments.root / "data")
+    autoencoder = released.autoencoder()
+    made: dict[str, Any] = {}
+    for name in [arguments.only] if arguments.only else STEPS:
+        settings = Settings(arguments.root / "judge" / name, getattr(arguments, name), resume=True, say=say)
+        made[name] = (
+            train_judge(settings, store) if name == "whole" else train_close_up(settings, store, autoencoder, name)
+        )
+    if not arguments.only:
+        write(Judges(made["whole"], {name: made[name] for name in CUTS}), arguments.root / FILE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,7 +1,7 @@
 """What the embedded model really does: ``python -m tools.tiny.measure [ROOT] [--count N]`` prints JSON and stores it as ``docs/tiny.json``.
 
-Judged on captions that were held out of training, with fixed seeds, by the networks of :mod:`.judge`. Run it in the train environment after
-``tools.tiny.release``; the judge is trained first when ROOT/judge is not finished.
+On captions of pictures that are drawn for this alone, from a seed that no training uses, read by the networks of :mod:`.judge`. Run it in the
+train environment after ``tools.tiny.release`` and ``tools.tiny.judge``; the pictures are drawn into ROOT/measured first when they are not there.
 """
 
 from __future__ import annotations
@@ -17,22 +17,32 @@ import numpy as np
 import torch
 
 from chibi_avatar.avatar.metrics import delta_e2000, srgb_to_lab
+from chibi_avatar.avatar.workers import workers
 from chibi_avatar.setup import comfyui, paths
 from chibi_avatar.setup.progress import say
 from chibi_avatar.tiny import released
 from chibi_avatar.tiny.data.captions import NEGATIVE, Tokenizer, said, window
+from chibi_avatar.tiny.data.shards import render_shards
 from chibi_avatar.tiny.data.store import Store
 from chibi_avatar.tiny.networks.preview import NOISE, enlarged_pictures, pooled
 from chibi_avatar.tiny.training.autoencoder import held_out_psnr
 from chibi_avatar.tiny.training.controlnet import skeleton
-from chibi_avatar.tiny.training.diffusion import HELD_OUT, decode
+from chibi_avatar.tiny.training.diffusion import decode
 from chibi_avatar.tiny.training.loop import Settings
 from chibi_avatar.tiny.training.sampling import sample
 
-from .judge import CLASSES, CUTS, JOINTS, accuracy, answers, asked, train_judges
+from . import judge as judging
+from .judge import CLASSES, JOINTS, accuracy, answers, asked
 
 HAIR = 2  # the part map's number of hair: 1 + its place in the avatar's parts
-JUDGE_STEPS, CUT_STEPS = 6000, 4000
+MEASURED, SEED = 960, 1_000_003  # pictures to measure on, and the seed they are drawn from
+
+
+def measured(root: Path) -> Store:
+    """The pictures to measure on, in ``root``; drawn when they are not there."""
+    folder = root / "measured"
+    render_shards(folder, MEASURED, SEED, workers(), lambda done, total: say(f"drawn {done}/{total}"))
+    return Store(folder)
 
 
 class Shipped:
@@ -128,16 +138,14 @@ def heights(parts: np.ndarray) -> float:
     return (rows[-1] - rows[0] + 1) / 64 if len(rows) else 1.0
 
 
-def measure(root: Path, count: int, judge_steps: int, cut_steps: int) -> dict[str, Any]:
-    """Every figure of the model card."""
-    store = Store(root / "data")
-    settings = Settings(root / "judge", judge_steps, resume=True, say=say)
-    made = Shipped()
-    judge = train_judges(settings, store, made.autoencoder, {"whole": judge_steps, **dict.fromkeys(CUTS, cut_steps)})
+def measure(root: Path, count: int) -> dict[str, Any]:
+    """Every figure of the model card, over ``count`` captions, at most half of :data:`MEASURED`."""
+    made, judge = Shipped(), judging.read(root / judging.FILE)
+    store = measured(root)
+    settings = Settings(root / "measured", 0, say=say)
     tokenizer = Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer")
     negative = window(tokenizer, (NEGATIVE,))
-    last = list(range(len(store) - min(count, HELD_OUT), len(store)))
-    items = [store.items[i] for i in last]
+    items = store.items[: min(count, MEASURED // 2)]
     ids = np.stack([said(tokenizer, item.tags) for item in items])
     known = named_colors(store)
     names = [item.labels["hair_name"] if item.labels["hair_plain"] else None for item in items]
@@ -173,7 +181,7 @@ def measure(root: Path, count: int, judge_steps: int, cut_steps: int) -> dict[st
 
     out["autoencoder PSNR dB"] = held_out_psnr(made.autoencoder, store, settings)
     count = len(items)  # the same on every side: the distance depends on how many pictures are compared
-    real = answers(judge, np.stack([store.picture(i) for i in range(len(store) - 2 * count, len(store))])).features
+    real = answers(judge, np.stack([store.picture(i) for i in range(2 * count)])).features
     out["FID"] = frechet(told.features, real[:count])
     out["FID of disjoint halves of the data"] = frechet(real[:count], real[count:])
     out["diversity, samples over data"] = float(told.features.std(0).mean() / real.std(0).mean())
@@ -183,15 +191,9 @@ def measure(root: Path, count: int, judge_steps: int, cut_steps: int) -> dict[st
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, nargs="?", default=paths.cache_root() / "training")
-    parser.add_argument("--count", type=int, default=480, help="captions, at most 960 (default: 480)")
-    parser.add_argument(
-        "--judge-steps", type=int, default=JUDGE_STEPS, help=f"training of the judge (default: {JUDGE_STEPS})"
-    )
-    parser.add_argument(
-        "--cut-steps", type=int, default=CUT_STEPS, help=f"training of each of its close-ups (default: {CUT_STEPS})"
-    )
+    parser.add_argument("--count", type=int, default=MEASURED // 2, help="captions (default: %(default)s, all)")
     arguments = parser.parse_args()
-    figures = measure(arguments.root, arguments.count, arguments.judge_steps, arguments.cut_steps)
+    figures = measure(arguments.root, arguments.count)
     text = json.dumps(figures, indent=2) + "\n"
     (Path(__file__).parents[2] / "docs" / "tiny.json").write_text(text, encoding="utf-8")
     sys.stdout.write(text)

@@ -18,11 +18,11 @@ from chibi_avatar.pose import library
 from chibi_avatar.pose.draw import Style, draw
 from chibi_avatar.setup import comfyui, paths
 from chibi_avatar.tiny.data.captions import NEGATIVE, Tokenizer, said, window
-from chibi_avatar.tiny.data.store import Store
+from chibi_avatar.tiny.data.scenes import scene
 from chibi_avatar.tiny.training.plots import plot_log
 from tools.gallery import save
 
-from .measure import Shipped
+from .measure import SEED, Shipped
 
 STYLES = (
     "twintails",
@@ -83,9 +83,8 @@ def _poses(made: Shipped, tokenizer: Tokenizer, root: Path) -> np.ndarray:
 
 
 def _beside(made: Shipped, tokenizer: Tokenizer, root: Path) -> np.ndarray:
-    """The GAN above, diffusion below, on held-out captions."""
-    store = Store(root / "data")
-    captions = np.stack([said(tokenizer, store.items[i].tags) for i in range(len(store) - 24, len(store), 3)])
+    """The GAN above, diffusion below, on captions of other Characters than those of training."""
+    captions = np.stack([said(tokenizer, scene(number, SEED).tags) for number in range(0, 24, 3)])
     return sheet(np.concatenate([made.instant(captions), made.draw(captions, window(tokenizer, (NEGATIVE,)))]), 8)
 
 
