@@ -53,7 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", choices=["auto", "cpu", "cuda"], default="auto", help="where to train (default: auto)"
     )
-    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16", help="arithmetic (default: bf16)")
+    parser.add_argument(
+        "--precision",
+        choices=["bf16", "fp32"],
+        default="bf16",
+        help="arithmetic (default: bf16; on a CPU that does not compute it fp32)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed is another run (default: 0)")
     parser.add_argument("--save-minutes", type=float, default=4.0, help="minutes between checkpoints (default: 4)")
 

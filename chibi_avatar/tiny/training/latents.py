@@ -12,7 +12,7 @@ import torch
 
 from ..data.store import Store
 from ..networks.autoencoder import Autoencoder
-from .loop import digest
+from .loop import digest, mixed
 
 PIECE = 240
 
@@ -65,6 +65,6 @@ def _encode(network: Autoencoder, store: Store, numbers: range, size: int, devic
         batch = (torch.from_numpy(pixels).to(device).movedim(-1, 1).float() / 255).contiguous(
             memory_format=torch.channels_last
         )
-        with torch.autocast(device, torch.bfloat16):
+        with mixed(device):
             out.append(network.encode(batch).float().cpu().numpy().astype(np.float16))
     return np.concatenate(out)

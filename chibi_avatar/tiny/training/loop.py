@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ...precision import bf16_pays
 from .plots import plot_log
 
 CHECKPOINT = "checkpoint.pt"
@@ -34,7 +35,7 @@ class TrainingError(RuntimeError):
 
 @dataclass
 class Settings:
-    """How a run goes, apart from what is trained. ``device`` is ``cpu`` or ``cuda``; ``bf16`` autocasts."""
+    """How a run goes, apart from what is trained. ``device`` is ``cpu`` or ``cuda``; ``bf16`` autocasts where that pays."""
 
     folder: Path
     steps: int
@@ -290,5 +291,10 @@ def _clock(seconds: float) -> str:
 
 
 def autocast(settings: Settings) -> Any:
-    """bf16 where it was asked for."""
-    return torch.autocast(settings.device, torch.bfloat16, enabled=settings.bf16)
+    """bf16 where it was asked for and pays."""
+    return mixed(settings.device, settings.bf16)
+
+
+def mixed(device: str, bf16: bool = True) -> Any:
+    """A context that computes in bf16 when ``bf16`` is asked for and the device has it in hardware."""
+    return torch.autocast(device, torch.bfloat16, enabled=bf16 and bf16_pays(device))

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .loop import mixed
 from .schedule import SCHEDULER
 
 _TAKEN = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type")
@@ -36,7 +37,7 @@ def sample(
     for t in scheduler.timesteps:
         seen = scheduler.scale_model_input(x, t)
         moment = t.to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        with mixed(device.type, bf16):
             extra: dict[str, Any] = {}
             if control is not None:
                 down, middle = control(seen, moment, context, controlnet_cond=hints, return_dict=False)
