@@ -134,8 +134,9 @@ def test_a_server_that_does_not_let_go_of_a_job_is_left(tmp_path, monkeypatch):
     """The rows behind the hung one would wait for ever."""
     monkeypatch.setattr(local, "STOP_SECONDS", 0.1)
     with Timed(deaf=True) as one, Timed(deaf=True) as other:
-        rows = rows_of(8, lambda n: "60 s" if n == 1 else f"row {n}")
-        report = run(rows, workers_of(one, other), tmp_path / "out", timeout=0.6)
+        # the others take long enough that some are left when the hung one is given up
+        rows = rows_of(8, lambda n: "60 s" if n == 1 else "0.5 s")
+        report = run(rows, workers_of(one, other), tmp_path / "out", timeout=1.5)
     assert (report.counts["done"], report.counts["failed"]) == (7, 1)
     assert report.lost_servers in ([one.url], [other.url])
 
@@ -269,23 +270,23 @@ def test_a_server_of_ours_that_hangs_is_started_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("ended", "state", "posted"), [("failed", "failed", 1), ("cancelled", "done", 2)])
 def test_a_job_that_ended_while_the_client_was_away(ended, state, posted, tmp_path):
     """It would be sent once more under an id whose old end is told, while the copy runs unseen."""
-    rows = [Row("one", {"text": "1 s"})]
+    rows = [Row("one", {"text": "2 s"})]
 
     async def leave(fake: FakeComfy) -> None:
         (worker,) = workers_of(fake)
         batch = Batch(plan(echo_prompt(), rows, {"text": "Say.text"}, OBJECT_INFO, base=tmp_path), [worker], tmp_path)
         task = asyncio.create_task(batch.run())
-        while not fake.jobs:
+        while not any(job["status"] == "in_progress" for job in fake.jobs.values()):
             await asyncio.sleep(0.01)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        (job,) = fake.jobs.values()
+        job |= {"status": ended, "execution_error": {"node_id": "1", "exception_message": "while away"}}
         await worker.close()
         batch.journal.close()
 
     with Timed() as fake:
         asyncio.run(leave(fake))
-        (job,) = fake.jobs.values()
-        job |= {"status": ended, "execution_error": {"node_id": "1", "exception_message": "while away"}}
         run(rows, workers_of(fake), tmp_path)
         assert fake.posted == posted
     record = records(tmp_path)["one"]
