@@ -260,9 +260,9 @@ def test_thousands_of_small_parts_load_in_seconds() -> None:
         }
         primitives.append(dict(primitives[0], material=material, attributes=attributes))
     data = builder.finish()
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(load_avatar(data, "buttons").parts) == 2000
-    assert time.perf_counter() - started < 4.0  # 12 s when each primitive looked at all of them
+    assert time.process_time() - started < 4.0  # 12 s when each primitive looked at all of them
     nodes = builder.document["scenes"][0]["nodes"]
     nodes += [builder.add("nodes", {"mesh": 0}) for _ in range(20)]
     with pytest.raises(AvatarError, match="too many primitives.*join"):

@@ -386,9 +386,9 @@ def test_a_folder_of_photos_and_a_hundred_thousand_rows(tmp_path):
     assert [row.id for row in load_rows(folder)] == ["b", "小明"]
     big = tmp_path / "big.csv"
     big.write_text("text,seed\n" + "".join(f"row {n},{n}\n" for n in range(100_000)))
-    started = time.monotonic()
+    started = time.process_time()
     rows = load_rows(big)
-    assert len(rows) == 100_000 and time.monotonic() - started < 5
+    assert len(rows) == 100_000 and time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(
