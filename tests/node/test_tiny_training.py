@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from chibi_avatar.commands import UsageError, train
+from chibi_avatar.precision import mixed
 from chibi_avatar.tiny import released
 from chibi_avatar.tiny.data.captions import Tokenizer
 from chibi_avatar.tiny.data.shards import Item
@@ -22,7 +23,7 @@ from chibi_avatar.tiny.training import attention, controlnet, diffusion, finishe
 from chibi_avatar.tiny.training import text as reading
 from chibi_avatar.tiny.training.autoencoder import Options, held_out_psnr, train_autoencoder
 from chibi_avatar.tiny.training.latents import autoencoder_digest, encode_all
-from chibi_avatar.tiny.training.loop import Settings, TrainingError, digest, generator, mixed
+from chibi_avatar.tiny.training.loop import Settings, TrainingError, digest, generator
 from chibi_avatar.tiny.training.sampling import sample
 
 COLORS = ("red", "green", "blue", "pink", "white", "black", "brown", "orange")

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...precision import mixed
 from ..data.store import Store
 from ..networks.autoencoder import Autoencoder
-from .loop import digest, mixed
+from .loop import digest
 
 PIECE = 240
 

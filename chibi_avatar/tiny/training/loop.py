@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ...precision import bf16_pays
+from ...precision import mixed
 from .plots import plot_log
 
 CHECKPOINT = "checkpoint.pt"
@@ -293,8 +293,3 @@ def _clock(seconds: float) -> str:
 def autocast(settings: Settings) -> Any:
     """bf16 where it was asked for and pays."""
     return mixed(settings.device, settings.bf16)
-
-
-def mixed(device: str, bf16: bool = True) -> Any:
-    """A context that computes in bf16 when ``bf16`` is asked for and the device has it in hardware."""
-    return torch.autocast(device, torch.bfloat16, enabled=bf16 and bf16_pays(device))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .loop import mixed
+from ...precision import mixed
 from .schedule import SCHEDULER
 
 _TAKEN = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "prediction_type")
