@@ -39,6 +39,7 @@ from .journal import Journal, Record
 from .plan import Plan as Plan
 from .plan import plan as plan
 from .rows import Row
+from .waiting import within
 
 logger = logging.getLogger(__name__)
 
@@ -243,7 +244,7 @@ class Batch:
                 else:
                     self._changed.clear()
                     with contextlib.suppress(asyncio.TimeoutError):
-                        await asyncio.wait_for(self._changed.wait(), 0.5)
+                        await within(self._changed.wait(), 0.5)
         finally:
             for task in slots:
                 task.cancel()

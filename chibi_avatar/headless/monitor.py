@@ -12,6 +12,7 @@ from typing import Any
 from .problems import title_of
 from .transport import Transport
 from .types import Progress, Prompt
+from .waiting import within
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class Watch:
     async def rest(self, seconds: float) -> None:
         """Wait for the bell, at most so long."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self.bell.wait(), seconds)
+            await within(self.bell.wait(), seconds)
         self.bell.clear()
 
     def tell(self, event: str, node_id: str = "", value: float = 0.0, maximum: float = 0.0) -> None:
@@ -78,7 +79,7 @@ class Monitor:
     async def connected(self, seconds: float) -> None:
         """Wait until the websocket is open, at most so long: ComfyUI tells the beginning of a job to open ones only."""
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._opened.wait(), seconds)
+            await within(self._opened.wait(), seconds)
 
     async def close(self) -> None:
         """Stop listening."""

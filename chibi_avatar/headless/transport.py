@@ -16,6 +16,7 @@ import aiohttp
 from .address import shown_url
 from .errors import BadReply, OutputRefused, ServerUnreachable
 from .files import flush, looks_like_html
+from .waiting import within
 
 MAX_JSON_BYTES = 128 << 20
 RETRY_STATUS = frozenset({429, 500, 502, 503, 504})
@@ -60,7 +61,7 @@ class Transport:
         pause = 0.03
         while True:
             try:
-                return await asyncio.wait_for(self._json_once(method, route, body, params), seconds)
+                return await within(self._json_once(method, route, body, params), seconds)
             except _Again as again:
                 problem: Exception = again.error
             except _CONNECTION as error:
@@ -121,7 +122,7 @@ class Transport:
                     return reply.status, None
 
         try:
-            return await asyncio.wait_for(post(), seconds)
+            return await within(post(), seconds)
         except _CONNECTION as error:
             raise ServerUnreachable(url=self.url, reason=_reason(error)) from error
 
@@ -164,7 +165,7 @@ class Transport:
                 return 200, ""
 
         try:
-            return await asyncio.wait_for(get(), seconds)
+            return await within(get(), seconds)
         except _CONNECTION as error:
             raise ServerUnreachable(url=self.url, reason=_reason(error)) from error
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..address import shown_url
 from ..errors import HeadlessError, ServerUnreachable
 from ..files import write_atomically
+from ..waiting import within
 from . import BatchJob, Done
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class RayWorker:
     async def close(self) -> None:
         """End the actor."""
         try:
-            await asyncio.wait_for(self._ask("close"), 20)
+            await within(self._ask("close"), 20)
         except (HeadlessError, asyncio.TimeoutError):
             pass
         self._ray.kill(self.actor)

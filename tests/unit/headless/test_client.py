@@ -24,6 +24,7 @@ from chibi_avatar.headless.errors import (
     PromptRejected,
     ServerUnreachable,
 )
+from chibi_avatar.headless.waiting import within
 
 WS_FAULTS = ("ok", "silent", "closed", "garbage", "wrong_id", "early", "flood", "slow", "refused", "html")
 
@@ -314,3 +315,34 @@ def test_absent_ray_is_one_clear_line(monkeypatch):
     with pytest.raises(ray_engine.RayMissing) as caught:
         ray_engine.ray_workers([], spawn=1)
     assert "pip install" in caught.value.text("en") and caught.value.exit_code == 4
+
+
+def test_a_stop_that_comes_with_the_answer_is_a_stop():
+    """Ctrl-C in that moment would be forgotten, and the batch would go on until its job is done."""
+
+    async def stopped() -> None:
+        answer = asyncio.Event()
+        waiting = asyncio.create_task(within(answer.wait(), 5))
+        await asyncio.sleep(0.01)
+        answer.set()
+        await asyncio.sleep(0)  # the answer is there, and its waiter has not heard of it
+        waiting.cancel()
+        await waiting
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(stopped())
+
+
+def test_what_takes_too_long_is_ended():
+    """A request nobody waits for would hold its connection for ever."""
+    ended = []
+
+    async def slow() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    with pytest.raises(asyncio.TimeoutError):
+        asyncio.run(within(slow(), 0.01))
+    assert ended
