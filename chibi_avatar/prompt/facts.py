@@ -35,6 +35,7 @@ class Person:
     weights: dict[str, float] = field(default_factory=dict)
     extras: list[str] = field(default_factory=list)
     implied: set[str] = field(default_factory=set)
+    fringe: str = ""  # what a coloured fringe is called while no other hair has a colour
 
 
 @dataclass(eq=False)
@@ -198,15 +199,22 @@ class Notebook:
         if noun.eye:
             self._eye(noun.eye, words[0].color(), start, end)
             return
+        first = words[0].color()
+        mixed = fields.get("hair.coloring") in ("gradient", "streaked", "inner", "two_tone")
+        bangs = noun.entry is not None and noun.entry.path == "hair.bangs"
+        if path == "hair.color" and mixed and not bangs and "hair.color" in fields and "hair.color2" not in fields:
+            self.put("hair.color2", first, start, end)
+            return
+        if path == "hair.color" and bangs and path not in fields:
+            self.person.fringe = f"{words[0].name} {noun.entry.tag}"  # type: ignore[union-attr]
+        elif path == "hair.color" and self.person.fringe and not bangs and fields.get(path) != first:
+            self.extra(self.person.fringe, start, end)  # ``pink bangs and black hair``: the hair comes after its fringe
+            self.person.fringe = ""
+            fields.pop(path, None)
         if path == "hair.color" and noun.entry is not None and isinstance(fields.get(path), Color):
             if fields[path].name != words[0].name and path not in self.person.implied:
                 self.extra(f"{words[0].name} {noun.entry.tag}", start, end)  # a pink fringe in black hair
                 return
-        first = words[0].color()
-        mixed = fields.get("hair.coloring") in ("gradient", "streaked", "inner", "two_tone")
-        if path == "hair.color" and mixed and "hair.color" in fields and "hair.color2" not in fields:
-            self.put("hair.color2", first, start, end)
-            return
         if path == "eyes.color" and len(words) >= 2 and family_of(first) != words[1].family:
             self._eye("left", first, start, end)
             self._eye("right", words[1].color(), start, end)

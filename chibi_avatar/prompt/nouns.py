@@ -268,12 +268,18 @@ class Nouns(Refusals):
         self.flush_patterns(noun)
         self.intensity = 1.0
 
-    def color_ears(self, piece: Piece) -> bool:
-        """``a fox girl with orange ears``: whether a pending colour goes to the ears that she has."""
-        worn = self.book.person.fields.get("animal_ears.kind", "none") != "none"
-        if not (worn and self.colors and "".join(piece.words) in load("grammar")["ears"]):
+    def color_part(self, piece: Piece) -> bool:
+        """``a fox girl with orange ears``, ``glasses with red frames``: whether a pending colour goes to a thing that she wears, by its part."""
+        word = "".join(piece.words)
+        path = next((path for path, words in load("grammar")["parts"].items() if word in words), None)
+        if path is None or not self.colors or self.book.person.fields.get(path, "none") == "none":
             return False
-        self.attach(Noun("animal_ears.kind", piece.start, piece.end))
+        self.attach(Noun(path, piece.start, piece.end))
+        build, named = "proportions.build", [noun.path for noun in self.nouns]
+        if path in named and named[-1] == build:  # ``thin gold frames``: not she is thin
+            del self.nouns[-1]
+            if named.count(build) == 1:
+                self.book.person.fields.pop(build, None)
         return True
 
     def color_hair(self, piece: Piece) -> None:

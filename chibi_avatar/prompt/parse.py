@@ -151,7 +151,7 @@ class Reader(Tints):
             self.accent("streaked", piece)
         if word in FIRST_PERSON and self.parse.subjects > 1 and self.parse.with_me and i == 0:
             self.turn_to(0)
-        if not self.color_ears(piece) and word in grammar["ears"] and self.neg is not None:
+        if not self.color_part(piece) and word in grammar["parts"]["animal_ears.kind"] and self.neg is not None:
             self.push(
                 Noun(
                     "animal_ears.kind",
@@ -173,7 +173,7 @@ class Reader(Tints):
         if self.describe(piece):
             return 1
         word = piece.words[0]
-        if self.color_ears(piece):
+        if self.color_part(piece):
             return 1
         if len(piece.words) == 1 and word.endswith("less") and len(word) > 6:
             stem = lexicon().lookup((word[:-4],)) or lexicon().lookup((word[:-4] + "s",))

@@ -11,6 +11,8 @@ from .nouns import Nouns
 from .people import People
 from .segment import Piece
 
+_TIPPED = ("animal_ears.kind", "tail.kind", "wings.kind")  # what may have tips of its own, besides hair
+
 
 class Tints(Choices, People, Nouns):
     """The part of the reader that gives colours and patterns to nouns."""
@@ -155,6 +157,15 @@ class Tints(Choices, People, Nouns):
         self.patterns.append((lexicon().patterns["polka_dot"], piece))
 
     def on_tips(self, piece: Piece, meaning, body, i) -> None:
+        after = next((m.value for m in body[i + 1].meanings if m.kind == "entry"), None) if i + 1 < len(body) else None
+        owner = after or (self.last.entry if self.last is not None else None)
+        if owner is not None and owner.path in _TIPPED and self.neg is None:
+            color = f"{self.colors[0].name} " if self.colors else ""
+            self.book.extra(
+                f"{color}{'-'.join(piece.words)}", self.color_span[0] if self.colors else piece.start, piece.end
+            )
+            self.colors = []
+            return
         self.accent("gradient", piece)
 
     def on_half(self, piece: Piece, meaning, body, i) -> None:

@@ -238,6 +238,12 @@ def test_refusing_clothes_undresses_nobody(text):
         ("cool guy with slicked back hair", {"hair.style": "slicked_back", "hair.bangs": "none"}),
         ("an old wizard with a long beard", {"presentation": "masculine", "outfit.kind": "wizard_robe"}),
         ("手里拿着一顶草帽的女孩", {"hat.kind": None, "extra": ("holding straw hat",)}),
+        ("pink hair fading to blue", {"hair.color": "pink", "hair.color2": "blue", "hair.coloring": "gradient", "extra": None}),
+        ("粉色渐变到蓝色的长发", {"hair.color": "pink", "hair.color2": "blue", "hair.coloring": "gradient", "extra": None}),
+        ("粉色刘海，黑色长发", {"hair.color": "black", "hair.bangs": "full", "extra": ("pink blunt bangs",)}),
+        ("a white-tipped fox tail", {"tail.kind": "fox_tail", "hair.color2": None, "extra": ("white tipped",)}),
+        ("a girl in glasses with thin red frames", {"glasses.color": "red", "proportions.build": None, "extra": None}),
+        ("glasses with thick black rims", {"glasses.color": "black", "extra": None}),
     ],
 )  # fmt: skip
 def test_whose_colour_and_whose_thing(text, wanted):
