@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .datafiles import load
 from .segment import Piece
 
 Clause = tuple[list[Piece], str]
@@ -174,7 +175,7 @@ def with_me(pieces: list[Piece]) -> bool:
     if me is None or me and not pieces[me - 1].brk and me > 1:
         return False
     for k in range(me + 1, len(pieces)):
-        after = next((piece for piece in pieces[k + 1 : k + 3] if person(piece)), None)
+        after = next((piece for piece in pieces[k + 1 : k + 3] if person(piece) or companion(piece)), None)
         if (
             "and" in _kinds(pieces[k])
             and after is not None
@@ -184,19 +185,40 @@ def with_me(pieces: list[Piece]) -> bool:
     return False
 
 
-def _counted(pieces: list[Piece]) -> int:
-    """``两只小猫娘``, ``two cute boys``: a number, then a person, with only modifiers between."""
+def companion(piece: Piece) -> bool:
+    """Whether a piece names somebody beside the speaker, woman or man: ``my friend``, ``同学``."""
+    words = load("grammar")["companions"]
+    return (
+        "".join(piece.words) in words
+        or not piece.latin
+        and piece.words[0] == "我"
+        and "".join(piece.words[1:]) in words
+    )
+
+
+def counted(pieces: list[Piece]) -> int:
+    """How many people are named by one number: ``两只小猫娘``, ``two cute boys``, ``两个戴眼镜的男生``, ``a couple``."""
+    most = max((int(m.value) for piece in pieces for m in piece.meanings if m.kind == "count"), default=1)
     for k, piece in enumerate(pieces):
         number = _NUMBERS.get(piece.words[0])
         if number is None or is_noun(piece):
             continue
-        for after in pieces[k + 1 : k + 5]:
+        for after in pieces[k + 1 : k + 5]:  # only modifiers between
             found = after.meaning("entry")
             if person(after) or found is not None and found.value.path in ("presentation", "role", "species"):
-                return number
+                return max(most, number)
             if not _kinds(after) & {"adj", "fill", "color", "shade", "chibi", "very"} or after.brk:
                 break
-    return 1
+        rest = pieces[k + 1 :]
+        if rest and rest[0].words[0] in ("个", "位", "名"):
+            rest = rest[1:]
+        if not piece.latin and rest and _kinds(rest[0]) & {"wear", "hold"}:
+            for last, after in zip(rest, rest[1:], strict=False):
+                if last.brk:
+                    break
+                if person(after) and last.words == ("的",):
+                    return max(most, number)
+    return most
 
 
 def person(piece: Piece) -> str:
@@ -213,17 +235,13 @@ def person(piece: Piece) -> str:
 
 def how_many(pieces: list[Piece]) -> int:
     """How many people are described: a count (``two girls``), two named persons joined by ``and``, or clauses that begin with a girl and a boy."""
-    most = 1
-    named: list[tuple[int, str]] = []
-    for k, piece in enumerate(pieces):
-        for meaning in piece.meanings:
-            if meaning.kind == "count":
-                most = max(most, int(meaning.value))
-        if person(piece) and not _owner(pieces, k):
-            named.append((k, person(piece)))
-    most = max(most, _counted(pieces))
+    named = [(k, person(piece)) for k, piece in enumerate(pieces) if person(piece) and not _owner(pieces, k)]
+    most = counted(pieces)
     if most > 1 or with_me(pieces):
         return max(most, 2)
+    one = named or any("one" in _kinds(piece) for piece in pieces)
+    if one and any("second" in _kinds(piece) and _another(pieces, k) for k, piece in enumerate(pieces)):
+        return 2
     starts: set[str] = set()
     kin: set[tuple[str, ...]] = set()
     for k, who in named:
@@ -246,6 +264,23 @@ def how_many(pieces: list[Piece]) -> int:
         if joined and (one != two or near and pieces[a].words != pieces[b].words):
             return 2
     return 2 if len(starts) > 1 or len(kin) > 1 else 1
+
+
+def _another(pieces: list[Piece], k: int) -> bool:
+    """Whether ``another …`` is a person, and not another bow."""
+    begins = k > 0 and (pieces[k - 1].brk or "and" in _kinds(pieces[k - 1]))
+    if (
+        pieces[k].words[-1] in ("girl", "boy", "person")
+        or begins
+        and any("wear" in _kinds(piece) for piece in pieces[k + 1 : k + 2])
+    ):
+        return True
+    for piece in pieces[k + 1 :]:
+        if person(piece):
+            return True
+        if piece.brk or _kinds(piece) & {"entry", "wear"}:
+            return False
+    return False
 
 
 def _before(pieces: list[Piece], k: int) -> Piece | None:

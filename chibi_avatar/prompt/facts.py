@@ -15,7 +15,7 @@ GENERIC = frozenset(
 
 
 _CLOTHES = ("outfit.kind", "top.kind", "bottom.kind", "dress.kind")
-_SHARED = ("scene.", "style.", "pose.framing", "pose.view")
+SHARED = ("scene.", "style.", "pose.framing", "pose.view")
 
 
 class Span(NamedTuple):
@@ -37,6 +37,10 @@ class Person:
     implied: set[str] = field(default_factory=set)
     fringe: str = ""  # what a coloured fringe is called while no other hair has a colour
 
+    def copy(self) -> Person:
+        """The same, to be changed alone."""
+        return Person(dict(self.fields), dict(self.weights), list(self.extras), set(self.implied), self.fringe)
+
 
 @dataclass(eq=False)
 class Parse:
@@ -52,6 +56,7 @@ class Parse:
     notes: list[str] = field(default_factory=list)
     subjects: int = 1
     with_me: bool = False
+    together: bool = False  # whether one number names them all: ``two girls``
 
     def unknown(self) -> list[Span]:
         """Spans no rule understood."""
@@ -120,7 +125,7 @@ class Notebook:
 
     def put(self, path: str, value: Any, start: int, end: int, weak: bool = False) -> bool:
         """Set a field. A specific word replaces a generic one; a second different word for one field becomes free text."""
-        if self.who and path.startswith(_SHARED):
+        if self.who and path.startswith(SHARED):
             here, self.who = self.who, 0
             done = self.put(path, value, start, end, weak)
             self.who = here

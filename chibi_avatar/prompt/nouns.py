@@ -6,7 +6,7 @@ from functools import cache
 
 from .choices import Choice
 from .datafiles import load
-from .facts import GENERIC, Notebook, Noun, Parse, color_path, is_garment
+from .facts import GENERIC, Notebook, Noun, Parse, Person, color_path, is_garment
 from .lexicon import WORN, ColorWord, Entry, Pattern, lexicon
 from .refusals import Refusals
 from .segment import Piece
@@ -72,6 +72,7 @@ class Nouns(Refusals):
         self.part: Piece | None = None
         self.apart = False
         self.shared = False
+        self.before_all: Person | None = None
         self.detail = False
         self.clothed_at = -1
         self.negwords: list[tuple[str, Piece]] = []

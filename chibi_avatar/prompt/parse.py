@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from ..character import FIELDS
-from .clauses import FIRST_PERSON, PRONOUNS, clauses, how_many, marker, person, with_me
+from .clauses import FIRST_PERSON, PRONOUNS, clauses, companion, counted, how_many, marker, person, with_me
 from .datafiles import load
 from .facts import GENERIC, Notebook, Noun, Parse, Span, color_path, is_garment, literal
 from .lexicon import WORN, ColorWord, Entry, Meaning, lexicon
@@ -60,6 +60,8 @@ class Reader(Tints):
                 self.read_clause(body, parts[index + 1 :])
             if mark in (".", ";", "!", "?", "\n", "。", "；"):
                 self.negative_list = False
+        if not self.marked:
+            self.share_so_far()
         self.book.finish()
         if self.hetero:
             fields = self.book.person.fields
@@ -85,6 +87,8 @@ class Reader(Tints):
         while i < len(body):
             i = self.step(body, i)
         self.end_clause(body)
+        if self.before_all is not None:
+            self.share(self.before_all)
         if self.neg is not None and self.neg_count:
             self.negative_list = self.list_continues(after)
         elif self.negative_list:
@@ -110,6 +114,9 @@ class Reader(Tints):
     def step(self, body: list[Piece], i: int) -> int:
         piece = body[i]
         kind, meaning = self.chosen[i]
+        if self.parse.with_me and companion(piece):
+            self.turn_to(1)
+            return i + 1
         if len(piece.words) > 1 and not person(piece) and (piece.latin or kind not in ("entry", "idiom")):
             for word in piece.words:
                 if word in PRONOUNS:
@@ -145,8 +152,9 @@ class Reader(Tints):
         grammar = load("grammar")
         if word in grammar["parts"]:
             self.part = piece
-        if word in grammar["shared"] and self.nouns:
-            self.shared = True
+        if word in grammar["shared"]:
+            self.shared = self.shared or bool(self.nouns)
+            self.of_all()
         if word in grammar["lock"] and self.neg is None and self.color_follows(i):
             self.accent("streaked", piece)
         if word in FIRST_PERSON and self.parse.subjects > 1 and self.parse.with_me and i == 0:
@@ -275,7 +283,9 @@ class Reader(Tints):
         self.end_negation()
         if self.side:
             return
-        self.shared = self.shared or piece.words[0] in ("都", "全")
+        if piece.words[0] in ("都", "全"):
+            self.shared = True
+            self.of_all()
         self.described = self.nouns[-1] if self.nouns else None
         if self.nouns and not self.nouns[-1].colored and not self.colors and color_path(self.nouns[-1].path):
             self.copula = self.nouns[-1]
@@ -584,6 +594,7 @@ def parse(text: str) -> Parse:
     for item in corrections:
         result.notes.append(f"'{item.found}' at position {item.start} is read as '{item.read_as}'")
     result.subjects = how_many(pieces)
+    result.together = counted(pieces) > 1
     result.with_me = result.subjects > 1 and with_me(pieces)
     plain = [r for r in found if r.inner.strip()]
     for region in plain:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .facts import Notebook, Noun, Parse
+from .facts import SHARED, Notebook, Noun, Parse, Person
 from .lexicon import Meaning
 from .segment import Piece
 
@@ -17,6 +17,12 @@ _PERSON = re.compile(
 )
 
 
+def _signs(piece: Piece) -> list[str]:
+    """``feminine`` or ``masculine`` for every person that a piece names."""
+    named = " ".join(piece.words) if piece.latin else "".join(piece.words)
+    return ["feminine" if _WOMEN.match(word) else "masculine" for word in _PERSON.findall(named)]
+
+
 class People:
     """The part of the reader that turns from one person to the next."""
 
@@ -27,10 +33,10 @@ class People:
     markers: int
     marked: bool
     named: dict[str, int]
+    before_all: Person | None
 
     def on_count(self, piece: Piece, meaning: Meaning, body, i) -> None:
-        named = " ".join(piece.words) if piece.latin else "".join(piece.words)
-        signs = ["feminine" if _WOMEN.match(word) else "masculine" for word in _PERSON.findall(named)]
+        signs = _signs(piece)
         if signs and not self.marked:
             for index in range(self.parse.subjects):
                 self.book.who = index
@@ -41,6 +47,7 @@ class People:
     def on_one(self, piece: Piece, meaning, body, i) -> None:
         if self.parse.subjects > 1:
             self.next_person()
+            self.shown_by(piece)
 
     def next_person(self) -> None:
         self.turn_to(self.markers)
@@ -48,14 +55,50 @@ class People:
 
     def turn_to(self, index: int) -> None:
         """What follows is about this person."""
+        if not self.marked:
+            self.share_so_far()
         self.book.who = min(index, self.parse.subjects - 1)
         self.last = None
         self.marked = True
+
+    def of_all(self) -> None:
+        """The rest of the clause is about all of them: ``都戴眼镜``, ``both in red``."""
+        if self.parse.subjects > 1 and self.before_all is None:
+            self.before_all = self.book.person.copy()
+
+    def share_so_far(self) -> None:
+        """What was said of ``two girls in kimonos`` before one of them was told apart is so of both."""
+        alone = all(set(person.fields) <= {"presentation"} for person in self.parse.people[1:])
+        if self.parse.together and alone and len(self.named) < 2:
+            self.book.who = 0
+            self.share(Person())
+
+    def share(self, before: Person) -> None:
+        """What became known of one person since ``before`` is so of all of them, unless they were said to be otherwise."""
+        here, one = self.book.who, self.book.person
+        new = {path: value for path, value in one.fields.items() if before.fields.get(path) != value}
+        extras = [text for text in one.extras if text not in before.extras]
+        for index in range(self.parse.subjects):
+            self.book.who = index
+            other = self.book.person
+            for path, value in new.items():
+                if path not in other.fields and not path.startswith(SHARED):
+                    other.fields[path] = value
+                    other.implied.add(path)  # a word of its own replaces it
+                    other.weights |= {key: weight for key, weight in one.weights.items() if key == path}
+            other.extras += [text for text in extras if text not in other.extras]
+        self.book.who = here
 
     def on_second(self, piece: Piece, meaning, body, i) -> None:
         if self.parse.subjects > 1:
             self.turn_to(1)
             self.markers = 2
+            self.shown_by(piece)
+
+    def shown_by(self, piece: Piece) -> None:
+        """``another girl`` says who the other is."""
+        if signs := _signs(piece):
+            self.book.put("presentation", signs[0], piece.start, piece.end)
 
     def subject(self, value: str, piece: Piece, pronoun: bool) -> None:
         if self.parse.subjects > 1 and not self.marked:

@@ -255,6 +255,31 @@ def test_whose_colour_and_whose_thing(text, wanted):
         assert (have.name if isinstance(have, Color) else have) == value, (path, have, got)
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "wanted"),
+    [
+        ("两个女孩，一个红发一个蓝发，都穿校服", "outfit.kind", ["school_uniform", "school_uniform"]),
+        ("两个女孩，一个红发一个蓝发，都穿校服", "hair.color", ["red", "blue"]),
+        ("a boy and a girl, both wearing glasses", "glasses.kind", ["glasses", "glasses"]),
+        ("一男一女，都是黑发", "hair.color", ["black", "black"]),
+        ("three boys with caps", "hat.kind", ["cap", "cap", "cap"]),
+        ("两个穿汉服的女孩", "outfit.kind", ["hanfu", "hanfu"]),
+        ("三位穿西装的男士", "presentation", ["masculine", "masculine", "masculine"]),
+        ("戴两个蝴蝶结的女孩", "hair_ornament.kind", ["bow"]),
+        ("two girls with black hair, the second has blonde hair", "hair.color", ["black", "blonde"]),
+        ("me and my friend, both with black hair", "hair.color", ["black", "black"]),
+        ("我和同学，我短发，同学长发戴眼镜", "glasses.kind", [None, "glasses"]),
+        ("a girl with red hair and another girl with blue hair", "hair.color", ["red", "blue"]),
+        ("one girl with a hat, another with glasses", "glasses.kind", [None, "glasses"]),
+        ("a girl with a bow and another bow", "hair_ornament.kind", ["bow"]),
+    ],
+)
+def test_what_is_said_of_several_people(text, path, wanted):
+    """One of two friends would stand there without the clothes that both should wear."""
+    got = [person.fields.get(path) for person in parse(text).people]
+    assert [value.name if isinstance(value, Color) else value for value in got] == wanted
+
+
 def test_a_role_wears_its_clothes():
     """An astronaut would stand there in a T-shirt; one in a hoodie would lose it."""
     assert fields("宇航员女孩")["outfit.kind"] == "space_suit"
