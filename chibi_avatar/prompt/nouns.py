@@ -272,7 +272,7 @@ class Nouns(Refusals):
     def color_part(self, piece: Piece) -> bool:
         """``a fox girl with orange ears``, ``glasses with red frames``: whether a pending colour goes to a thing that she wears, by its part."""
         word = "".join(piece.words)
-        path = next((path for path, words in load("grammar")["parts"].items() if word in words), None)
+        path = next((path for path, words in load("grammar")["worn_parts"].items() if word in words), None)
         if path is None or not self.colors or self.book.person.fields.get(path, "none") == "none":
             return False
         self.attach(Noun(path, piece.start, piece.end))
@@ -398,7 +398,7 @@ class Nouns(Refusals):
             target = self.last if not self.last.colored or self.neg is not None or self.last.negated is False else None
         if not self.colors:
             return
-        if self.part is not None and not self.nouns:
+        if self.part is not None and (not self.nouns or 0 <= self.part.start - self.color_span[1] <= 1):
             self.body_part()
             return
         implied = next((word for word in self.colors if word.implies), None)

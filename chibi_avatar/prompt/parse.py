@@ -159,7 +159,7 @@ class Reader(Tints):
             self.accent("streaked", piece)
         if word in FIRST_PERSON and self.parse.subjects > 1 and self.parse.with_me and i == 0:
             self.turn_to(0)
-        if not self.color_part(piece) and word in grammar["parts"]["animal_ears.kind"] and self.neg is not None:
+        if not self.color_part(piece) and word in grammar["worn_parts"]["animal_ears.kind"] and self.neg is not None:
             self.push(
                 Noun(
                     "animal_ears.kind",

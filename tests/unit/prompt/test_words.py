@@ -243,6 +243,9 @@ def test_refusing_clothes_undresses_nobody(text):
         ("粉色刘海，黑色长发", {"hair.color": "black", "hair.bangs": "full", "extra": ("pink blunt bangs",)}),
         ("a white-tipped fox tail", {"tail.kind": "fox_tail", "hair.color2": None, "extra": ("white tipped",)}),
         ("a girl in glasses with thin red frames", {"glasses.color": "red", "proportions.build": None, "extra": None}),
+        ("a clown with a red nose", {"outfit.color": None, "extra": ("red nose",)}),
+        ("a girl with a red face", {"outfit.color": None, "face.blush": True}),
+        ("蓝裙子，黑指甲", {"bottom.color": "blue", "gloves.kind": "nail_polish", "gloves.color": "black"}),
         ("glasses with thick black rims", {"glasses.color": "black", "extra": None}),
     ],
 )  # fmt: skip
