@@ -115,3 +115,11 @@ def tokenise(normal: str) -> list[Token]:
 def is_number(token: Token) -> bool:
     """True for ``2`` or ``2.5``."""
     return bool(_NUMBER.match(token.text))
+
+
+_AGE = re.compile(r"((\d{1,3})\s*-?\s*(?:years?|yrs?)\s*-?\s*)old\b")
+
+
+def young(text: str) -> str:
+    """The same length of text without ``old`` where it only counts years: ``a 25 year old guy`` is no old guy."""
+    return _AGE.sub(lambda found: f"{found[1]}   " if 18 <= int(found[2]) < 60 else found[0], text)
