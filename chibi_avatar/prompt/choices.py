@@ -102,6 +102,8 @@ class Choices:
             if kinds & {"adj", "dots", "shade"} - {"pattern"} and noun_next:
                 return "pattern", piece.meaning("pattern")
             return "pattern", piece.meaning("pattern")
+        if "number" in kinds and following is not None and following.meaning("heads"):
+            return "number", piece.meaning("number")
         if "adj" in kinds and kinds & {"entry", "tone", "shade", "very", "slight", "fill", "number"}:
             if noun_next or "entry" not in kinds:
                 return "adj", piece.meaning("adj")
@@ -116,8 +118,6 @@ class Choices:
             rest = next((m for m in piece.meanings if m.kind in ("adj", "entry", "fill", "tone")), piece.meanings[0])
             return rest.kind, rest
         if "number" in kinds:
-            if following is not None and following.meaning("heads"):
-                return "number", piece.meaning("number")
             rest = next((m for m in piece.meanings if m.kind != "number"), piece.meanings[0])
             return rest.kind, rest
         if "entry" in kinds:

@@ -439,6 +439,9 @@ class Reader(Tints):
             self.described = self.last
             if self.describe(piece):
                 return 1
+        following = self.next_content(body, i) if piece.words == ("短", "袖") else None
+        if following is not None and any(m.kind == "entry" and m.value.path == found.path for m in following.meanings):
+            return 1  # ``短袖白衬衫``: of the shirt that comes
         found = self.compose(found, piece)
         if found.path == "hair.coloring" and self.nouns and self.nouns[-1].accent and not self.nouns[-1].colored:
             return
