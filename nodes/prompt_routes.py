@@ -15,6 +15,7 @@ from ..chibi_avatar.prompt import build, read_prompt
 from ..chibi_avatar.prompt.dialects import FamilyError
 from ..chibi_avatar.prompt.panel_data import panel_data
 from ..chibi_avatar.prompt.presets import PresetError, builtin, builtin_list, delete_user, save_user, user_list
+from ..chibi_avatar.textfile import read_text
 
 log = logging.getLogger(__name__)
 _MAX_BODY = 256 * 1024
@@ -43,7 +44,11 @@ def user_wildcards() -> dict[str, list[str]]:
     lists: dict[str, list[str]] = {}
     for path in sorted(root.rglob("*.txt"))[:500] if root.is_dir() else ():
         if path.stat().st_size <= _MAX_BODY:
-            lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            try:
+                lines = read_text(path).splitlines()
+            except UnicodeDecodeError:
+                log.warning("%s is neither UTF-8 nor GBK: this wildcard file is left out; save it as UTF-8", path)
+                continue
             name = path.relative_to(root).with_suffix("").as_posix()
             lists[name] = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")][:5000]
     return lists

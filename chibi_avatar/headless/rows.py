@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..textfile import read_text
 from .errors import InputError
 from .files import IMAGE_SUFFIXES, safe_name
 
@@ -47,7 +48,7 @@ def load_rows(source: str | Path) -> list[Row]:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(reason=f"{path} is larger than 512 MB", reason_zh=f"{path} 超过 512 MB")
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except UnicodeDecodeError as error:
         raise InputError(
             reason=f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8",

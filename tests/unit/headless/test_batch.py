@@ -225,6 +225,17 @@ def test_rows_from_every_kind_of_file(name, text, count, tmp_path):
     assert all(row.values["text"] for row in rows)
 
 
+def test_a_table_from_a_chinese_windows(tmp_path, monkeypatch):
+    """Excel there saves GBK; an accent in another encoding is no Chinese character, and is told."""
+    (tmp_path / "gbk.csv").write_bytes("id,text\r\n小红,粉色双马尾、穿校服的女孩\r\n".encode("gbk"))
+    (row,) = load_rows(tmp_path / "gbk.csv")
+    assert row.values["text"] == "粉色双马尾、穿校服的女孩"
+    monkeypatch.setenv("CHIBI_LANG", "en")
+    (tmp_path / "latin.csv").write_bytes("id,text\nAndrés,a boy\n".encode("cp1252"))
+    with pytest.raises(InputError, match="not UTF-8"):
+        load_rows(tmp_path / "latin.csv")
+
+
 def test_ids_are_what_the_table_says(tmp_path):
     """Files under other names than the person gave cannot be found again."""
     (tmp_path / "a.json").write_text('[{"id": 0, "text": "a"}, {"id": 7, "text": "b"}, {"text": "c"}]')
