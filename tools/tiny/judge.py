@@ -149,7 +149,7 @@ class CloseUp(nn.Module):
 
 @dataclass(frozen=True)
 class Judges:
-    """``whole`` sees whole pictures, ``close`` has a :class:`CloseUp` for every one of :data:`CUTS`."""
+    """``whole`` sees whole pictures, ``close`` has a :class:`CloseUp` for :data:`CUTS`, or for those of them that are trained."""
 
     whole: Judge
     close: Mapping[str, CloseUp]
@@ -240,16 +240,18 @@ def answers(judges: Judges, pictures: np.ndarray, batch: int = 32) -> Answers:
             "features": out["features"].cpu().numpy(),
         }
         points = np.concatenate([joints * (some.shape[2], some.shape[1]), sure[:, :, None]], 2)
-        for name, cut in CUTS.items():
+        for name, network in judges.close.items():
+            cut = CUTS[name]
             cuts = [cut_out(picture, known, cut) for picture, known in zip(some, points, strict=True)]
-            network = judges.close[name].eval()
+            network.eval()
             said = [network(look) for look in _looks(torch.from_numpy(np.stack(cuts)).to(device).movedim(-1, 1) / 255)]
             for told in cut.reads:
                 found[told] = sum(F.log_softmax(one[told], 1) for one in said).argmax(1).cpu().numpy()  # type: ignore[union-attr]
         for key, value in found.items():
             parts.setdefault(key, []).append(value)
     whole = {key: np.concatenate(values) for key, values in parts.items()}
-    return Answers({name: whole[name] for name in CLASSES}, whole["hair"], whole["joints"], whole["features"])
+    classes = {name: whole[name] for name in CLASSES if name in whole}
+    return Answers(classes, whole["hair"], whole["joints"], whole["features"])
 
 
 def _refined(heat: Tensor, x: Tensor, y: Tensor, axis: int) -> Tensor:
@@ -434,11 +436,15 @@ def accuracy(judges: Judges, store: Store) -> dict[str, float]:
     errors = []
     for k, item in enumerate(store.items):
         for name, value in asked(item.labels).items():
-            right[name].append(int(said.classes[name][k]) == value)
+            if name in said.classes:
+                right[name].append(int(said.classes[name][k]) == value)
         points = item.keypoints[:JOINTS]  # type: ignore[index]
         seen = points[:, 2] > 0
         errors += list(np.linalg.norm(points[seen, :2] / 256 - said.joints[k][seen], axis=1))
-    return {**{name: float(np.mean(values)) for name, values in right.items()}, "joint error": float(np.mean(errors))}
+    return {
+        **{name: float(np.mean(values)) for name, values in right.items() if values},
+        "joint error": float(np.mean(errors)),
+    }
 
 
 def write(judges: Judges, path: Path) -> None:
@@ -464,7 +470,9 @@ def read(path: Path) -> Judges:
         network.load_state_dict(own)
         return network.eval()
 
-    return Judges(filled(Judge(), "whole"), {name: filled(CloseUp(cut.reads), name) for name, cut in CUTS.items()})
+    there = {key.split(".")[0] for key in state}
+    close = {name: filled(CloseUp(cut.reads), name) for name, cut in CUTS.items() if name in there}
+    return Judges(filled(Judge(), "whole"), close)
 
 
 def main() -> int:
@@ -474,18 +482,24 @@ def main() -> int:
     parser.add_argument("root", type=Path, nargs="?", default=paths.cache_root() / "training")
     for name, steps in STEPS.items():
         parser.add_argument(f"--{name}", type=int, default=steps, help=f"steps of training (default: {steps})")
-    parser.add_argument("--only", choices=STEPS, help="train this one alone, and store nothing")
+    parser.add_argument(
+        "--only",
+        choices=STEPS,
+        nargs="+",
+        default=list(STEPS),
+        help='train these alone; they are stored with "whole" among them',
+    )
     arguments = parser.parse_args()
     store = Store(arguments.root / "data")
     autoencoder = released.autoencoder()
     made: dict[str, Any] = {}
-    for name in [arguments.only] if arguments.only else STEPS:
+    for name in arguments.only:
         settings = Settings(arguments.root / "judge" / name, getattr(arguments, name), resume=True, say=say)
         made[name] = (
             train_judge(settings, store) if name == "whole" else train_close_up(settings, store, autoencoder, name)
         )
-    if not arguments.only:
-        write(Judges(made["whole"], {name: made[name] for name in CUTS}), arguments.root / FILE)
+    if "whole" in made:
+        write(Judges(made["whole"], {name: made[name] for name in CUTS if name in made}), arguments.root / FILE)
     return 0
 
 

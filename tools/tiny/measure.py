@@ -1,4 +1,5 @@
-"""What the embedded model really does: ``python -m tools.tiny.measure [ROOT] [--count N]`` prints JSON and stores it as ``docs/tiny.json``.
+"""What the embedded model really does: ``python -m tools.tiny.measure [ROOT] [--count N] [--only PART …]`` prints JSON and stores it in
+``docs/tiny.json``.
 
 On captions of pictures that are drawn for this alone, from a seed that no training uses, read by the networks of :mod:`.judge`. Run it in the
 train environment after ``tools.tiny.release`` and ``tools.tiny.judge``; the pictures are drawn into ROOT/measured first when they are not there.
@@ -32,7 +33,7 @@ from chibi_avatar.tiny.training.loop import Settings
 from chibi_avatar.tiny.training.sampling import sample
 
 from . import judge as judging
-from .judge import CLASSES, JOINTS, accuracy, answers, asked
+from .judge import JOINTS, accuracy, answers, asked
 
 HAIR = 2  # the part map's number of hair: 1 + its place in the avatar's parts
 MEASURED, SEED = 960, 1_000_003  # pictures to measure on, and the seed they are drawn from
@@ -138,65 +139,87 @@ def heights(parts: np.ndarray) -> float:
     return (rows[-1] - rows[0] + 1) / 64 if len(rows) else 1.0
 
 
-def measure(root: Path, count: int) -> dict[str, Any]:
-    """Every figure of the model card, over ``count`` captions, at most half of :data:`MEASURED`."""
-    made, judge = Shipped(), judging.read(root / judging.FILE)
-    store = measured(root)
-    settings = Settings(root / "measured", 0, say=say)
-    tokenizer = Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer")
-    negative = window(tokenizer, (NEGATIVE,))
-    items = store.items[: min(count, MEASURED // 2)]
-    ids = np.stack([said(tokenizer, item.tags) for item in items])
-    known = named_colors(store)
-    names = [item.labels["hair_name"] if item.labels["hair_plain"] else None for item in items]
-    out: dict[str, Any] = {"captions": len(items), "judge on held-out renders": accuracy(judge, store)}
+class Measuring:
+    """The figures of the model card, over ``count`` captions, at most half of :data:`MEASURED`, in :data:`PARTS`."""
 
-    began = time.monotonic()
-    drawn = made.draw(ids, negative)
-    out["seconds a picture, 20 steps, in eights"] = (time.monotonic() - began) / len(items)
-    told = answers(judge, drawn)
-    out["hair color"] = hair_color_right(drawn, told.hair, names, known)
-    for name in CLASSES:
-        pairs = [
-            (told.classes[name][k], asked(item.labels)[name])
-            for k, item in enumerate(items)
-            if name in asked(item.labels)
-        ]
-        out[name] = float(np.mean([a == b for a, b in pairs]))
+    def __init__(self, root: Path, count: int) -> None:
+        self.made, self.judges, self.store = Shipped(), judging.read(root / judging.FILE), measured(root)
+        self.settings = Settings(root / "measured", 0, say=say)
+        self.tokenizer = Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer")
+        self.negative = window(self.tokenizer, (NEGATIVE,))
+        self.items = self.store.items[: min(count, MEASURED // 2)]
+        self.ids = np.stack([said(self.tokenizer, item.tags) for item in self.items])
+        self.names = [item.labels["hair_name"] if item.labels["hair_plain"] else None for item in self.items]
 
-    quick = made.instant(ids)
-    out["preview hair color"] = hair_color_right(quick, answers(judge, quick).hair, names, known)
+    def judge(self) -> dict[str, Any]:
+        return {"judge on held-out renders": accuracy(self.judges, self.store)}
 
-    whole = [k for k, item in enumerate(items) if item.labels["framing"] in ("full_body", "guide", "cowboy_shot")]
-    hints = np.stack([skeleton(items[k].keypoints, 256, 256) for k in whole])  # type: ignore[arg-type]
-    plain = np.stack([said(tokenizer, [tag for tag in items[k].tags if not tag[1].startswith("pose.")]) for k in whole])
-    for name, guide in (("with", hints), ("without", None)):
-        places = answers(judge, made.draw(plain, negative, guide)).joints
-        errors = []
-        for place, k in zip(places, whole, strict=True):
-            points = items[k].keypoints[:JOINTS]  # type: ignore[index]
-            seen = points[:, 2] > 0
-            errors.append(np.linalg.norm(points[seen, :2] / 256 - place[seen], axis=1).mean() / heights(items[k].parts))  # type: ignore[arg-type]
-        out[f"joint error {name} ControlNet"] = float(np.mean(errors))
+    def words(self) -> dict[str, Any]:
+        """What the pictures show of what was said, and how like renders they are."""
+        began = time.monotonic()
+        drawn = self.made.draw(self.ids, self.negative)
+        out: dict[str, Any] = {"seconds a picture, 20 steps, in eights": (time.monotonic() - began) / len(drawn)}
+        told = answers(self.judges, drawn)
+        out["hair color"] = hair_color_right(drawn, told.hair, self.names, named_colors(self.store))
+        for name, found in told.classes.items():
+            wanted = [(k, asked(item.labels)[name]) for k, item in enumerate(self.items) if name in asked(item.labels)]
+            out[name] = float(np.mean([found[k] == value for k, value in wanted]))
+        count = len(drawn)  # the same on every side: the distance depends on how many pictures are compared
+        real = answers(self.judges, np.stack([self.store.picture(i) for i in range(2 * count)])).features
+        out["FID"] = frechet(told.features, real[:count])
+        out["FID of disjoint halves of the data"] = frechet(real[:count], real[count:])
+        out["diversity, samples over data"] = float(told.features.std(0).mean() / real.std(0).mean())
+        return out
 
-    out["autoencoder PSNR dB"] = held_out_psnr(made.autoencoder, store, settings)
-    count = len(items)  # the same on every side: the distance depends on how many pictures are compared
-    real = answers(judge, np.stack([store.picture(i) for i in range(2 * count)])).features
-    out["FID"] = frechet(told.features, real[:count])
-    out["FID of disjoint halves of the data"] = frechet(real[:count], real[count:])
-    out["diversity, samples over data"] = float(told.features.std(0).mean() / real.std(0).mean())
-    return out
+    def preview(self) -> dict[str, Any]:
+        quick = self.made.instant(self.ids)
+        hair = answers(self.judges, quick).hair
+        return {"preview hair color": hair_color_right(quick, hair, self.names, named_colors(self.store))}
+
+    def pose(self) -> dict[str, Any]:
+        """Joint errors of whole figures, with the skeleton and without, whose captions say nothing of the pose."""
+        whole = [item for item in self.items if item.labels["framing"] in ("full_body", "guide", "cowboy_shot")]
+        hints = np.stack([skeleton(item.keypoints, 256, 256) for item in whole])  # type: ignore[arg-type]
+        plain = [[tag for tag in item.tags if not tag[1].startswith("pose.")] for item in whole]
+        ids = np.stack([said(self.tokenizer, tags) for tags in plain])
+        out = {}
+        for name, guide in (("with", hints), ("without", None)):
+            places = answers(self.judges, self.made.draw(ids, self.negative, guide)).joints
+            errors = []
+            for place, item in zip(places, whole, strict=True):
+                points = item.keypoints[:JOINTS]  # type: ignore[index]
+                seen = points[:, 2] > 0
+                error = np.linalg.norm(points[seen, :2] / 256 - place[seen], axis=1).mean()
+                errors.append(error / heights(item.parts))  # type: ignore[arg-type]
+            out[f"joint error {name} ControlNet"] = float(np.mean(errors))
+        return out
+
+    def autoencoder(self) -> dict[str, Any]:
+        return {"autoencoder PSNR dB": held_out_psnr(self.made.autoencoder, self.store, self.settings)}
+
+
+PARTS = ("judge", "words", "preview", "pose", "autoencoder")
+
+
+def updated(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """``old`` figures with the ``new`` ones; of the judges only those that were there are new."""
+    judge = "judge on held-out renders"
+    return {**old, **new, **({judge: {**old.get(judge, {}), **new[judge]}} if judge in new else {})}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, nargs="?", default=paths.cache_root() / "training")
     parser.add_argument("--count", type=int, default=MEASURED // 2, help="captions (default: %(default)s, all)")
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS, help="measure these; other figures stay")
     arguments = parser.parse_args()
-    figures = measure(arguments.root, arguments.count)
-    text = json.dumps(figures, indent=2) + "\n"
-    (Path(__file__).parents[2] / "docs" / "tiny.json").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+    path = Path(__file__).parents[2] / "docs" / "tiny.json"
+    measuring = Measuring(arguments.root, arguments.count)
+    for part in arguments.only:
+        found = getattr(measuring, part)() | {f"captions, {part}": len(measuring.items)}
+        say(json.dumps(found, indent=2))
+        figures = updated(json.loads(path.read_text(encoding="utf-8")), found)
+        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
