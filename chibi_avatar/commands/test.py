@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ..avatar.workers import workers
 from ..setup import paths
 
 ENVIRONMENT = "test"
 PASS_THROUGH = True
-# Unit tests are many and short: they share the cores. The others measure times or start servers: one after the other.
-UNIT = ["tests/unit", "--numprocesses=logical", "--maxprocesses=4", "--dist=worksteal"]
+# Unit tests are many and short: they share the cores, and one more process works while others wait for a server or a clock. The others
+# measure times or start servers: one after the other.
+UNIT = ["tests/unit", f"--numprocesses={min(workers() + 1, 4)}", "--dist=worksteal"]
 REAL = ["tests/node", "tests/comfy", "tests/browser", "tests/oracle"]
 
 
