@@ -11,7 +11,11 @@ from .nouns import Nouns
 from .people import People
 from .segment import Piece
 
-_TIPPED = ("animal_ears.kind", "tail.kind", "wings.kind")  # what may have tips of its own, besides hair
+_TIPPED = {
+    "animal_ears.kind": "ears",
+    "tail.kind": "tail",
+    "wings.kind": "wings",
+}  # have tips of their own, besides hair
 
 
 class Tints(Choices, People, Nouns):
@@ -161,9 +165,7 @@ class Tints(Choices, People, Nouns):
         owner = after or (self.last.entry if self.last is not None else None)
         if owner is not None and owner.path in _TIPPED and self.neg is None:
             color = f"{self.colors[0].name} " if self.colors else ""
-            self.book.extra(
-                f"{color}{'-'.join(piece.words)}", self.color_span[0] if self.colors else piece.start, piece.end
-            )
+            self.book.extra(f"{color}tipped {_TIPPED[owner.path]}", piece.start, piece.end)
             self.colors = []
             return
         self.accent("gradient", piece)

@@ -241,7 +241,7 @@ def test_refusing_clothes_undresses_nobody(text):
         ("pink hair fading to blue", {"hair.color": "pink", "hair.color2": "blue", "hair.coloring": "gradient", "extra": None}),
         ("粉色渐变到蓝色的长发", {"hair.color": "pink", "hair.color2": "blue", "hair.coloring": "gradient", "extra": None}),
         ("粉色刘海，黑色长发", {"hair.color": "black", "hair.bangs": "full", "extra": ("pink blunt bangs",)}),
-        ("a white-tipped fox tail", {"tail.kind": "fox_tail", "hair.color2": None, "extra": ("white tipped",)}),
+        ("a white-tipped fox tail", {"tail.kind": "fox_tail", "hair.color2": None, "extra": ("white tipped tail",)}),
         ("a girl in glasses with thin red frames", {"glasses.color": "red", "proportions.build": None, "extra": None}),
         ("a 25 year old guy with a buzz cut", {"age_look": None, "hair.style": "crew_cut"}),
         ("a knight with a blue plume", {"outfit.color2": None, "extra": ("blue plume",)}),
