@@ -17,6 +17,8 @@ GENERIC = frozenset(
 _CLOTHES = ("outfit.kind", "top.kind", "bottom.kind", "dress.kind")
 SHARED = ("scene.", "style.", "pose.framing", "pose.view")
 
+_ONE_EACH = ("hair.color", "hair.style", "hair.length", "eyes.color")  # what a person has only one of
+
 
 class Span(NamedTuple):
     """``text[start:end]`` said this: ``kind`` is field, negated, unknown, blocked, corrected or special."""
@@ -56,7 +58,7 @@ class Parse:
     notes: list[str] = field(default_factory=list)
     subjects: int = 1
     with_me: bool = False
-    together: bool = False  # whether one number names them all: ``two girls``
+    together: bool = False  # whether one number names them all, ``two girls``, and none of them was told apart yet
 
     def unknown(self) -> list[Span]:
         """Spans no rule understood."""
@@ -144,6 +146,9 @@ class Notebook:
         if old is not None and old != value:
             if weak:
                 return False
+            if self.parse.together and self._for_next(path, value):  # ``two girls with red hair and blue hair``
+                self.span(start, end, "field", path)
+                return True
             if isinstance(old, str) and isinstance(value, str) and FIELDS[path].type in ("kind", "enum"):
                 if old == "none" or old in GENERIC or path in ("presentation", "age_look"):
                     if path == "presentation":
@@ -162,6 +167,21 @@ class Notebook:
                 return False
         fields[path] = value
         self.span(start, end, "field", path)
+        return True
+
+    def _for_next(self, path: str, value: Any) -> bool:
+        """Give a second value of one field to the next of several people who has none."""
+        if path not in _ONE_EACH:
+            return False
+        here = self.who
+        for self.who in range(here + 1, self.parse.subjects):
+            if path not in self.person.fields:
+                self.person.fields[path] = value
+                break
+        else:
+            self.who = here
+            return False
+        self.who = here
         return True
 
     def extra(self, text: str, start: int, end: int) -> None:

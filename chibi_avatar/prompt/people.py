@@ -55,8 +55,8 @@ class People:
 
     def turn_to(self, index: int) -> None:
         """What follows is about this person."""
-        if not self.marked:
-            self.share_so_far()
+        self.share_so_far()
+        self.parse.together = False
         self.book.who = min(index, self.parse.subjects - 1)
         self.last = None
         self.marked = True
@@ -68,8 +68,7 @@ class People:
 
     def share_so_far(self) -> None:
         """What was said of ``two girls in kimonos`` before one of them was told apart is so of both."""
-        alone = all(set(person.fields) <= {"presentation"} for person in self.parse.people[1:])
-        if self.parse.together and alone and len(self.named) < 2:
+        if self.parse.together and len(self.named) < 2:
             self.book.who = 0
             self.share(Person())
 

@@ -58,8 +58,7 @@ class Reader(Tints):
                 self.read_clause(body, parts[index + 1 :])
             if mark in (".", ";", "!", "?", "\n", "。", "；"):
                 self.negative_list = False
-        if not self.marked:
-            self.share_so_far()
+        self.share_so_far()
         self.book.finish()
         if self.hetero:
             fields = self.book.person.fields

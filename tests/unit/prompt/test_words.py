@@ -282,6 +282,9 @@ def test_whose_colour_and_whose_thing(text, wanted):
         ("我和同学，我短发，同学长发戴眼镜", "glasses.kind", [None, "glasses"]),
         ("a girl with red hair and another girl with blue hair", "hair.color", ["red", "blue"]),
         ("one girl with a hat, another with glasses", "glasses.kind", [None, "glasses"]),
+        ("two girls with red hair and blue hair", "hair.color", ["red", "blue"]),
+        ("两个女孩，红发，蓝眼睛", "hair.color", ["red", "red"]),
+        ("情侣，男生黑发女生金发，都穿白色T恤", "hair.color", ["black", "blonde"]),
         ("a girl with a bow and another bow", "hair_ornament.kind", ["bow"]),
     ],
 )
