@@ -171,17 +171,12 @@ class Notebook:
 
     def _for_next(self, path: str, value: Any) -> bool:
         """Give a second value of one field to the next of several people who has none."""
-        if path not in _ONE_EACH:
+        people = self.parse.people
+        people += [Person() for _ in range(self.parse.subjects - len(people))]
+        free = next((person for person in people[self.who + 1 :] if path not in person.fields), None)
+        if path not in _ONE_EACH or free is None:
             return False
-        here = self.who
-        for self.who in range(here + 1, self.parse.subjects):
-            if path not in self.person.fields:
-                self.person.fields[path] = value
-                break
-        else:
-            self.who = here
-            return False
-        self.who = here
+        free.fields[path] = value
         return True
 
     def extra(self, text: str, start: int, end: int) -> None:
