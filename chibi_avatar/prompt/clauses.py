@@ -187,13 +187,7 @@ def with_me(pieces: list[Piece]) -> bool:
 
 def companion(piece: Piece) -> bool:
     """Whether a piece names somebody beside the speaker, woman or man: ``my friend``, ``同学``."""
-    words = load("grammar")["companions"]
-    return (
-        "".join(piece.words) in words
-        or not piece.latin
-        and piece.words[0] == "我"
-        and "".join(piece.words[1:]) in words
-    )
+    return "".join(piece.words).removeprefix("我") in load("grammar")["companions"]
 
 
 def counted(pieces: list[Piece]) -> int:
@@ -233,10 +227,9 @@ def person(piece: Piece) -> str:
     return ""
 
 
-def how_many(pieces: list[Piece]) -> int:
-    """How many people are described: a count (``two girls``), two named persons joined by ``and``, or clauses that begin with a girl and a boy."""
+def how_many(pieces: list[Piece], most: int) -> int:
+    """How many people are described: ``most`` that one number names, two named persons joined by ``and``, or clauses that begin with a girl and a boy."""
     named = [(k, person(piece)) for k, piece in enumerate(pieces) if person(piece) and not _owner(pieces, k)]
-    most = counted(pieces)
     if most > 1 or with_me(pieces):
         return max(most, 2)
     one = named or any("one" in _kinds(piece) for piece in pieces)
@@ -268,12 +261,10 @@ def how_many(pieces: list[Piece]) -> int:
 
 def _another(pieces: list[Piece], k: int) -> bool:
     """Whether ``another …`` is a person, and not another bow."""
+    if pieces[k].words[-1] in ("girl", "boy", "person"):
+        return True
     begins = k > 0 and (pieces[k - 1].brk or "and" in _kinds(pieces[k - 1]))
-    if (
-        pieces[k].words[-1] in ("girl", "boy", "person")
-        or begins
-        and any("wear" in _kinds(piece) for piece in pieces[k + 1 : k + 2])
-    ):
+    if begins and k + 1 < len(pieces) and "wear" in _kinds(pieces[k + 1]):
         return True
     for piece in pieces[k + 1 :]:
         if person(piece):

@@ -39,10 +39,6 @@ class Person:
     implied: set[str] = field(default_factory=set)
     fringe: str = ""  # what a coloured fringe is called while no other hair has a colour
 
-    def copy(self) -> Person:
-        """The same, to be changed alone."""
-        return Person(dict(self.fields), dict(self.weights), list(self.extras), set(self.implied), self.fringe)
-
 
 @dataclass(eq=False)
 class Parse:
@@ -171,10 +167,12 @@ class Notebook:
 
     def _for_next(self, path: str, value: Any) -> bool:
         """Give a second value of one field to the next of several people who has none."""
+        if path not in _ONE_EACH:
+            return False
         people = self.parse.people
         people += [Person() for _ in range(self.parse.subjects - len(people))]
         free = next((person for person in people[self.who + 1 :] if path not in person.fields), None)
-        if path not in _ONE_EACH or free is None:
+        if free is None:
             return False
         free.fields[path] = value
         return True

@@ -34,8 +34,9 @@ def parse(text: str) -> Parse:
     pieces, corrections = segment(tokens)
     for item in corrections:
         result.notes.append(f"'{item.found}' at position {item.start} is read as '{item.read_as}'")
-    result.subjects = how_many(pieces)
-    result.together = counted(pieces) > 1
+    together = counted(pieces)
+    result.subjects = how_many(pieces, together)
+    result.together = together > 1
     result.with_me = result.subjects > 1 and with_me(pieces)
     plain = [r for r in found if r.inner.strip()]
     for region in plain:

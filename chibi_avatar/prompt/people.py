@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 
 from .facts import SHARED, Notebook, Noun, Parse, Person
 from .lexicon import Meaning
@@ -64,7 +65,7 @@ class People:
     def of_all(self) -> None:
         """The rest of the clause is about all of them: ``都戴眼镜``, ``both in red``."""
         if self.parse.subjects > 1 and self.before_all is None:
-            self.before_all = self.book.person.copy()
+            self.before_all = deepcopy(self.book.person)
 
     def share_so_far(self) -> None:
         """What was said of ``two girls in kimonos`` before one of them was told apart is so of both."""
@@ -84,7 +85,8 @@ class People:
                 if path not in other.fields and not path.startswith(SHARED):
                     other.fields[path] = value
                     other.implied.add(path)  # a word of its own replaces it
-                    other.weights |= {key: weight for key, weight in one.weights.items() if key == path}
+                    if path in one.weights:
+                        other.weights[path] = one.weights[path]
             other.extras += [text for text in extras if text not in other.extras]
         self.book.who = here
 
