@@ -258,7 +258,9 @@ def _refined(heat: Tensor, x: Tensor, y: Tensor, axis: int) -> Tensor:
     """The peak's place along x (axis 1) or y (axis 0), at a fraction of a cell, from the neighbours' heat."""
     total = torch.zeros_like(x, dtype=torch.float32)
     place = torch.zeros_like(total)
-    n, j = torch.meshgrid(torch.arange(heat.shape[0]), torch.arange(heat.shape[1]), indexing="ij")
+    n, j = torch.meshgrid(
+        torch.arange(heat.shape[0], device=heat.device), torch.arange(heat.shape[1], device=heat.device), indexing="ij"
+    )
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
             xx, yy = (x + dx).clamp(0, MAP - 1), (y + dy).clamp(0, MAP - 1)
@@ -283,31 +285,31 @@ def train_judge(settings: Settings, store: Store, batch: int = 32, rate: float =
             group["lr"] = learning_rate(rate, step, settings.steps)
         numbers = order.take(step * batch, batch)
         pictures = torch.from_numpy(np.stack([store.picture(int(i), SIZE) for i in numbers])).movedim(-1, 1)
-        random_numbers = generator(settings.seed, step)
-        mirrored = torch.rand(len(numbers), generator=random_numbers) < 0.5
+        random_numbers = generator(settings.seed, step, settings.device)
+        mirrored = (torch.rand(len(numbers), generator=random_numbers, device=settings.device) < 0.5).cpu()
         pictures[mirrored] = pictures[mirrored].flip(3)
         x = _worn(pictures.to(settings.device).float() / 255, random_numbers)
         items = [store.items[i] for i in numbers]
         with autocast(settings):
             out = {key: value.float() for key, value in judge(x).items()}
-        loss = torch.zeros(())
+        loss = torch.zeros((), device=settings.device)
         told = [asked(item.labels) for item in items]
         for name in CLASSES:
             rows = [k for k, one_told in enumerate(told) if name in one_told]
             if rows:
                 loss = (
                     loss
-                    + F.cross_entropy(out[name][rows], torch.tensor([told[k][name] for k in rows])) * len(rows) / batch
+                    + F.cross_entropy(out[name][rows], torch.tensor([told[k][name] for k in rows], device=settings.device)) * len(rows) / batch
                 )
         hair = torch.from_numpy(np.stack([(item.parts == 1 + PARTS.index("hair")) for item in items])).float()
         hair[mirrored] = hair[mirrored].flip(2)
-        loss = loss + F.binary_cross_entropy_with_logits(out["hair"], F.avg_pool2d(hair, 64 // MAP))
+        loss = loss + F.binary_cross_entropy_with_logits(out["hair"], F.avg_pool2d(hair, 64 // MAP).to(settings.device))
         points = torch.from_numpy(np.stack([item.keypoints[:JOINTS] for item in items]))
         points[mirrored] = points[mirrored][:, _MIRRORED]
         points[mirrored, :, 0] = 256 - points[mirrored, :, 0]
         spread = (points[:, :, 0, None, None] - grid) ** 2 + (points[:, :, 1, None, None] - grid[:, None]) ** 2
         heat = torch.exp(-spread / (2 * 9.0**2)) * (points[:, :, 2] > 0)[:, :, None, None]
-        loss = loss + 8 * F.binary_cross_entropy_with_logits(out["joints"], heat)
+        loss = loss + 8 * F.binary_cross_entropy_with_logits(out["joints"], heat.to(settings.device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -348,7 +350,7 @@ def train_close_up(
         numbers = np.concatenate(
             [order.take(step * (batch - after), batch - after), rendered + order_again.take(step * after, after)]
         ).astype(int)
-        x = _moved(known[numbers].to(settings.device).float() / 255, generator(settings.seed, step))
+        x = _moved(known[numbers].to(settings.device).float() / 255, generator(settings.seed, step, settings.device))
         with autocast(settings):
             out = {key: value.float() for key, value in network(x).items()}
         losses = {}
@@ -419,14 +421,14 @@ def _worn(x: Tensor, random_numbers: torch.Generator) -> Tensor:
     soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
     x = torch.lerp(x, soft, _between(-1, 1, x, random_numbers, 1, 1, 1).clamp(min=0))
     strength = _between(-0.035, 0.035, x, random_numbers, 1, 1, 1).clamp(min=0)
-    x = x + torch.randn(x.shape, generator=random_numbers).to(x) * strength
+    x = x + torch.randn(x.shape, generator=random_numbers, device=x.device) * strength
     x = (x * _between(0.94, 1.06, x, random_numbers, 1, 1, 1)).clamp(0, 1)
     return x.contiguous(memory_format=torch.channels_last)
 
 
 def _between(low: float, high: float, x: Tensor, random_numbers: torch.Generator, *shape: int) -> Tensor:
     """Random numbers (B, *shape) for the batch ``x``."""
-    return (torch.rand((len(x), *shape), generator=random_numbers) * (high - low) + low).to(x)
+    return torch.rand((len(x), *shape), generator=random_numbers, device=x.device) * (high - low) + low
 
 
 def accuracy(judges: Judges, store: Store) -> dict[str, float]:

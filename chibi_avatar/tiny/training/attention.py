@@ -29,7 +29,8 @@ def corners(counts: Tensor, side: int, random_numbers: torch.Generator) -> np.nd
     """Where windows of ``side`` cells begin (n, 2), y and x, one in each map of ``counts`` (n, 1, whole, whole): around places that are
     drawn as often as they count, but not over the edge."""
     whole = counts.shape[-1]
-    centre = torch.multinomial(counts.flatten(1), 1, generator=random_numbers)[:, 0].numpy()
+    flat = counts.flatten(1).to(random_numbers.device)
+    centre = torch.multinomial(flat, 1, generator=random_numbers)[:, 0].cpu().numpy()
     return np.clip(np.stack(np.divmod(centre, whole), 1) - side // 2, 0, whole - side)
 
 

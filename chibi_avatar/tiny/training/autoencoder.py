@@ -71,12 +71,12 @@ def train_autoencoder(
     def one(step: int) -> Mapping[str, float]:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, settings.steps)
-        random_numbers = generator(settings.seed, step)
+        random_numbers = generator(settings.seed, step, settings.device)
         real = batch(step, random_numbers)
         with autocast(settings):
             with torch.set_grad_enabled(step < settles):
                 latent = network.encode(real)
-            noise = torch.randn(latent.shape, generator=random_numbers).to(latent)
+            noise = torch.randn(latent.shape, generator=random_numbers, device=latent.device).to(latent)
             fake = network.taesd_decoder(latent + LATENT_NOISE * noise)
         fake, latent = fake.float(), latent.float()
         losses = {"reconstruction": reconstruction(fake, real), "latent": 0.02 * spread(latent)}

@@ -74,13 +74,13 @@ def train_controlnet(
     def one(step: int) -> Mapping[str, float]:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, settings.steps, warmup=100)
-        random_numbers = generator(settings.seed + 1, step)
+        random_numbers = generator(settings.seed + 1, step, settings.device)
         seen = corpus.see(orders, step, settings.steps, options, settings.device, random_numbers)
         x = seen.x
         shown = seen.window(hints(seen.numbers, seen.size)).repeat(options.noises, 1, 1, 1).to(x)
-        noise = torch.randn(x.shape, generator=random_numbers).to(x)
+        noise = torch.randn(x.shape, generator=random_numbers, device=x.device)
         # where things stand is decided early, at high noise: those steps are drawn more often
-        t = ((torch.rand(len(x), generator=random_numbers) ** 0.6) * seen.most).long().to(x.device)
+        t = ((torch.rand(len(x), generator=random_numbers, device=x.device) ** 0.6) * seen.most).long()
         rows = text.rows_of(corpus.captions(seen.numbers, f"control {settings.seed} {step}").to(x.device))
         noisy = add_noise(x, noise, bar[t])
         with autocast(settings):

@@ -191,11 +191,11 @@ def train_diffusion(
     def one(step: int) -> Mapping[str, float]:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(options.rate, step, settings.steps)
-        random_numbers = generator(settings.seed, step)
+        random_numbers = generator(settings.seed, step, settings.device)
         seen = corpus.see(orders, step, settings.steps, options, settings.device, random_numbers)
         x = seen.x
-        noise = torch.randn(x.shape, generator=random_numbers).to(x)
-        t = torch.randint(0, seen.most, (len(x),), generator=random_numbers).to(x.device)
+        noise = torch.randn(x.shape, generator=random_numbers, device=x.device)
+        t = torch.randint(0, seen.most, (len(x),), generator=random_numbers, device=x.device)
         rows = text.rows_of(corpus.captions(seen.numbers, f"{settings.seed} {step}").to(x.device))
         with autocast(settings):
             with torch.no_grad():

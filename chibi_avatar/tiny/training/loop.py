@@ -111,9 +111,9 @@ class Order:
         return np.array(out)
 
 
-def generator(seed: int, step: int) -> torch.Generator:
-    """The random numbers of step ``step``."""
-    return torch.Generator().manual_seed((seed * 1_000_003 + step) * 2_654_435_761 % (2**63))
+def generator(seed: int, step: int, device: str = "cpu") -> torch.Generator:
+    """The random numbers of step ``step``, made on ``device``: another device, other numbers."""
+    return torch.Generator(device).manual_seed((seed * 1_000_003 + step) * 2_654_435_761 % (2**63))
 
 
 def learning_rate(peak: float, step: int, steps: int, warmup: int = 300, tail: float = 0.25) -> float:
