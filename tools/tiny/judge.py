@@ -2,8 +2,8 @@
 
 One looks at the whole picture and finds hair and joints; nose and neck tell where the close-ups are cut, and one network each reads the
 face, the hair and the clothes there. They are trained on what ``train data`` draws, close-ups also on what the autoencoder makes of it,
-and measure what the embedded model draws. ``python -m tools.tiny.judge [ROOT]`` in the train environment trains them on ROOT/data, hours on
-a CPU, and stores them in ROOT/judges.safetensors: whoever has that file can measure without training or drawing anew.
+and measure what the embedded model draws. Those that measured it last lie beside this file. ``python -m tools.tiny.judge [ROOT]`` in the train
+environment trains others on ROOT/data, hours on a CPU, and stores them in ROOT/judges.safetensors.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "expression": EXPRESSIONS,
 }
 FILE = "judges.safetensors"
+KEPT = Path(__file__).with_name(FILE)
 STEPS = {"whole": 5_000, "face": 8_000, "hair": 8_000, "body": 12_000}
 JOINTS = 14  # the body's points of COCO-18, without eyes and ears
 _MIRRORED = [0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10]  # the joint that each becomes in a mirror
@@ -65,21 +66,20 @@ NOSE, NECK, HIPS = 0, 1, (8, 11)
 @dataclass(frozen=True)
 class Cut:
     """A square of a picture, measured in distances from nose to neck: ``side`` long, its middle ``below`` the nose towards the neck.
-    ``reads`` names the classes that can be told from it."""
+    ``reads`` names the classes that can be told from it, from ``size`` pixels a side."""
 
     side: float
     below: float
     reads: tuple[str, ...]
+    size: int = 96
 
 
 CUTS = {
-    "face": Cut(2.8, 0.0, ("expression", "glasses")),
+    "face": Cut(2.8, 0.0, ("expression", "glasses"), 128),  # a brow is two pixels of 96
     "hair": Cut(6.0, 0.5, ("hair_style",)),
     "body": Cut(4.6, 2.0, ("top",)),
 }
-CUT_SIZE = 96  # what a network sees
-CUT_EDGE = 12  # the margin on each side of it
-CUT_MARGIN = 1 + 2 * CUT_EDGE / CUT_SIZE  # how much wider a cut is kept, so that training can shift and scale it
+CUT_MARGIN = 1.25  # how much wider a cut is kept, so that training can shift and scale it
 _LEAST = 8.0  # pixels from nose to neck; nearer than that, a wrong joint would ask for a cut of nothing
 _TORSO = 1.75  # distances from nose to neck between neck and hips, for heads that turn their back
 _SEEN = 0.25  # how sure a joint must be
@@ -135,7 +135,7 @@ class Judge(nn.Module):
 
 
 class CloseUp(nn.Module):
-    """Cuts (B, 3, 96, 96) in 0..1 → logits of each class that they tell."""
+    """Cuts (B, 3, size, size) in 0..1 → logits of each class that they tell."""
 
     def __init__(self, reads: tuple[str, ...]) -> None:
         super().__init__()
@@ -201,8 +201,8 @@ def head(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def cut_out(picture: np.ndarray, points: np.ndarray, cut: Cut) -> np.ndarray:
-    """The square ``cut`` with its margin, of a picture (H, W, 3) uint8 with ``points`` (14, 3) in pixels: (120, 120, 3) uint8. Beyond the
-    border the picture's edge goes on; where :func:`head` finds none it is the whole picture."""
+    """The square ``cut`` with its margin, of a picture (H, W, 3) uint8 with ``points`` (14, 3) in pixels, (side, side, 3) uint8 with side
+    CUT_MARGIN times its size. Beyond the border the picture's edge goes on; where :func:`head` finds none it is the whole picture."""
     from PIL import Image
 
     nose, down = head(points)
@@ -213,7 +213,7 @@ def cut_out(picture: np.ndarray, points: np.ndarray, cut: Cut) -> np.ndarray:
     x, y = nose + cut.below * down
     pad = int(max(0, half - x, half - y, x + half - picture.shape[1], y + half - picture.shape[0])) + 1
     wide = Image.fromarray(np.pad(picture, ((pad, pad), (pad, pad), (0, 0)), mode="edge"))
-    side = CUT_SIZE + 2 * CUT_EDGE
+    side = round(cut.size * CUT_MARGIN)
     box = (x + pad - half, y + pad - half, x + pad + half, y + pad + half)
     return np.asarray(wide.resize((side, side), Image.Resampling.BILINEAR, box))
 
@@ -297,10 +297,8 @@ def train_judge(settings: Settings, store: Store, batch: int = 32, rate: float =
         for name in CLASSES:
             rows = [k for k, one_told in enumerate(told) if name in one_told]
             if rows:
-                loss = (
-                    loss
-                    + F.cross_entropy(out[name][rows], torch.tensor([told[k][name] for k in rows], device=settings.device)) * len(rows) / batch
-                )
+                wanted = torch.tensor([told[k][name] for k in rows], device=settings.device)
+                loss = loss + F.cross_entropy(out[name][rows], wanted) * len(rows) / batch
         hair = torch.from_numpy(np.stack([(item.parts == 1 + PARTS.index("hair")) for item in items])).float()
         hair[mirrored] = hair[mirrored].flip(2)
         loss = loss + F.binary_cross_entropy_with_logits(out["hair"], F.avg_pool2d(hair, 64 // MAP).to(settings.device))
@@ -393,17 +391,19 @@ def redraw(autoencoder: Autoencoder, store: Store, folder: Path, settings: Setti
 
 
 def _looks(x: Tensor) -> list[Tensor]:
-    """Cuts with margin (B, 3, 120, 120) as they are read: three sizes and their mirror images, each (B, 3, 96, 96). Where one look errs,
-    the others outvote it."""
+    """Cuts with margin (B, 3, side, side) as they are read: three sizes and their mirror images, each (B, 3, size, size). Where one look
+    errs, the others outvote it."""
     out = []
-    for edge in (CUT_EDGE // 2, CUT_EDGE, CUT_EDGE * 3 // 2):
-        part = F.interpolate(x[:, :, edge:-edge, edge:-edge], (CUT_SIZE, CUT_SIZE), mode="bilinear", antialias=True)
+    size = round(x.shape[-1] / CUT_MARGIN)
+    margin = (x.shape[-1] - size) // 2
+    for edge in (margin // 2, margin, margin * 3 // 2):
+        part = F.interpolate(x[:, :, edge:-edge, edge:-edge], (size, size), mode="bilinear", antialias=True)
         out += [part, part.flip(3)]
     return [part.contiguous(memory_format=torch.channels_last) for part in out]
 
 
 def _moved(x: Tensor, random_numbers: torch.Generator) -> Tensor:
-    """Cuts with margin (B, 3, 120, 120) → (B, 3, 96, 96): shifted, scaled and turned as wrong joints would, mirrored, and worn."""
+    """Cuts with margin (B, 3, side, side) → (B, 3, size, size): shifted, scaled and turned as wrong joints would, mirrored, and worn."""
     angle = _between(-0.2, 0.2, x, random_numbers)
     scale = _between(0.88, 1.12, x, random_numbers) / CUT_MARGIN
     side = torch.sign(_between(-1, 1, x, random_numbers))  # no class tells left from right
@@ -411,7 +411,8 @@ def _moved(x: Tensor, random_numbers: torch.Generator) -> Tensor:
     theta[:, 0, 0], theta[:, 0, 1] = side * scale * angle.cos(), -scale * angle.sin()
     theta[:, 1, 0], theta[:, 1, 1] = side * scale * angle.sin(), scale * angle.cos()
     theta[:, :, 2] = _between(-0.1, 0.1, x, random_numbers, 2)
-    place = F.affine_grid(theta, [len(x), 3, CUT_SIZE, CUT_SIZE], align_corners=False)
+    size = round(x.shape[-1] / CUT_MARGIN)
+    place = F.affine_grid(theta, [len(x), 3, size, size], align_corners=False)
     return _worn(F.grid_sample(x, place, padding_mode="border", align_corners=False), random_numbers)
 
 
@@ -459,12 +460,10 @@ def write(judges: Judges, path: Path) -> None:
     save_file(squeeze(state), str(path))
 
 
-def read(path: Path) -> Judges:
+def read(path: Path = KEPT) -> Judges:
     """The judges that :func:`write` stored."""
     from safetensors.torch import load_file
 
-    if not path.is_file():
-        raise SystemExit(f"there are no judges in {path}: train them with  python -m tools.tiny.judge")
     state = unsqueeze(load_file(str(path)))
 
     def filled(network: Any, name: str) -> Any:

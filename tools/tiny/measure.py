@@ -1,8 +1,8 @@
 """What the embedded model really does: ``python -m tools.tiny.measure [ROOT] [--count N] [--only PART …]`` prints JSON and stores it in
 ``docs/tiny.json``.
 
-On captions of pictures that are drawn for this alone, from a seed that no training uses, read by the networks of :mod:`.judge`. Run it in the
-train environment after ``tools.tiny.release`` and ``tools.tiny.judge``; the pictures are drawn into ROOT/measured first when they are not there.
+On captions of pictures that are drawn for this alone, from a seed that no training uses, read by the networks of :mod:`.judge`: those in ROOT,
+or else those beside this file. Run it in the train environment; the pictures are drawn into ROOT/measured first when they are not there.
 """
 
 from __future__ import annotations
@@ -143,7 +143,9 @@ class Measuring:
     """The figures of the model card, over ``count`` captions, at most half of :data:`MEASURED`, in :data:`PARTS`."""
 
     def __init__(self, root: Path, count: int) -> None:
-        self.made, self.judges, self.store = Shipped(), judging.read(root / judging.FILE), measured(root)
+        own = root / judging.FILE
+        self.made, self.store = Shipped(), measured(root)
+        self.judges = judging.read(own) if own.is_file() else judging.read()
         self.settings = Settings(root / "measured", 0, say=say)
         self.tokenizer = Tokenizer(comfyui.ensure() / "comfy" / "sd1_tokenizer")
         self.negative = window(self.tokenizer, (NEGATIVE,))
