@@ -328,7 +328,7 @@ def train_close_up(
     optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-2)
     run = Run(
         settings,
-        {"network": f"judge {name}", "batch": batch, "rate": rate, "redrawn": REDRAWN_SHARE},
+        {"network": f"judge {name}", "batch": batch, "rate": rate, "redrawn": REDRAWN_SHARE, "size": cut.size},
         {"network": network, "optimizer": optimizer},
     )
     if run.step >= settings.steps:
