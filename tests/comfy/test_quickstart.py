@@ -268,8 +268,9 @@ def started_demo(root: Path, out: Path):
         deadline = time.monotonic() + 60
         children: list[psutil.Process] = []
         while not children and time.monotonic() < deadline and process.poll() is None:
-            found = psutil.Process(process.pid).children(recursive=True)
-            children = [child for child in found if any("main.py" in word for word in child.cmdline())]
+            with contextlib.suppress(psutil.NoSuchProcess):  # a helper that ends while it is looked at
+                found = psutil.Process(process.pid).children(recursive=True)
+                children = [child for child in found if any("main.py" in word for word in child.cmdline())]
         assert children, "the demo started no server"
         yield process, children
     finally:

@@ -67,10 +67,11 @@ class _Grow(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         y = F.silu(_film(self.norm1(x), self.film1(condition)))
+        x = self.skip(x)
         if self.up:
             x, y = F.interpolate(x, scale_factor=2), F.interpolate(y, scale_factor=2)
         y = self.conv2(F.silu(_film(self.norm2(self.conv1(y)), self.film2(condition))))
-        return self.skip(x) + y
+        return x + y
 
 
 def _film(x: Tensor, numbers: Tensor) -> Tensor:
