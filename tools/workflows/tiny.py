@@ -115,8 +115,8 @@ def tiny_lora_training(f: Flow) -> None:
 # Your chibi by diffusion, on any computer · 任何电脑都能用扩散模型生成
 
 The model that comes with this pack paints twice: a portrait that follows the pose, and four views of the 3D base that are baked into
-its texture. Both start from the base's own paint and are mixed with it half and half, so the avatar stays who you described and keeps
-its lines. Nothing is downloaded; a laptop's processor needs under a minute.
+its texture. Both start from the base's own paint and are mixed with it, so the avatar stays who you described and keeps its lines.
+Nothing is downloaded; a laptop's processor needs under a minute.
 
 1. Describe who it is in **Words**, in English or Chinese, and press **Run**.
 2. *With a selfie:* choose it in **Photo**, select **Photo** and **Face**, press `Ctrl+B` to switch them on, run again.
@@ -125,7 +125,7 @@ its lines. Nothing is downloaded; a laptop's processor needs under a minute.
 
 ---
 
-本包自带的模型会画两次：一张跟随姿势的人像，以及 3D 素体的四个视角（烘焙进贴图）。两次都从素体自己的颜色开始，再与它各取一半混合，所以形象就是你描述的样子，线条也清楚。
+本包自带的模型会画两次：一张跟随姿势的人像，以及 3D 素体的四个视角（烘焙进贴图）。两次都从素体自己的颜色开始，再与它混合，所以形象就是你描述的样子，线条也清楚。
 无需下载，笔记本电脑不到一分钟。
 
 1. 在 **Words** 里用中文或英文描述角色，点**运行**。
@@ -161,7 +161,9 @@ def tiny_avatar(f: Flow) -> None:
         "ImageScale", "Enlarge", image=portrait[0], upscale_method="lanczos", width=1024, height=1024, crop="disabled"
     )
     # the small autoencoder softens lines and small hands: half of the render brings them back, here and in the bake
-    picture = f("ImageBlend", "Lines of the render", image1=large[0], image2=start[0], blend_factor=0.5, blend_mode="normal")
+    picture = f(
+        "ImageBlend", "Lines of the render", image1=large[0], image2=start[0], blend_factor=0.5, blend_mode="normal"
+    )
     f.group = "3D"
     guides = f("ChibiAvatarGuides", "Guide maps", avatar=avatar[0], view_set="sides4", size=384, layout="batch")
     sides = _controlled(f, encoded, control[0], guides[2], "Follow the views")
@@ -169,11 +171,17 @@ def tiny_avatar(f: Flow) -> None:
     # the back is told the words for the front: much guidance would tint it
     views = _repaint(f, tiny[0], sides, encoded[1], around[0], tiny[2], title="Paint the views", steps=6, cfg=2.0)
     inside = f("GrowMask", "Away from the edges", mask=guides[4], expand=-5, tapered_corners=True)
+    # what bleeds over a line is seen when a face moves: a closing eye stretches its lid
+    lines = f("ImageToMask", "Lines", image=guides[3], channel="red")
+    wide = f("GrowMask", "Around the lines", mask=lines[0], expand=2, tapered_corners=True)
+    free = f(
+        "MaskComposite", "Between the lines", destination=inside[0], source=wide[0], x=0, y=0, operation="subtract"
+    )
     kept = f(
         "ImageCompositeMasked", "Edges of the base", destination=guides[5], source=views[0], x=0, y=0, resize_source=False,
-        mask=inside[0],
+        mask=free[0],
     )  # fmt: skip
-    baked = f("ChibiTextureBake", "Bake", avatar=avatar[0], images=kept[0], views=guides[6], size="1024", strength=0.5)
+    baked = f("ChibiTextureBake", "Bake", avatar=avatar[0], images=kept[0], views=guides[6], size="1024", strength=0.7)
     turntable = f("ChibiAvatarRender", "Turntable", avatar=baked[0], view="turntable", width=512, height=640, frames=8)
     f.group = "Results · 结果"
     saved = f("SaveImage", "Save picture", images=picture[0], filename_prefix="chibi/avatar")

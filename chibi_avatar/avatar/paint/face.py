@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...character import Character
-from .color import mix, shaded, srgb, step
+from .color import light, mix, shaded, srgb, step
 from .hair import Look
 
 # These agree with the moving regions of the morphs (tools/base_mesh/head.py).
@@ -13,6 +13,7 @@ EYE_X, EYE_Y, EYE_W, EYE_H = 0.224, 0.412, 0.124, 0.152
 BROW_Y = 0.655
 MOUTH_Y, MOUTH_W, MOUTH_H = 0.195, 0.082, 0.062
 INK = np.float32([0.24, 0.13, 0.16])
+_LASH = 0.4  # of the skin's lightness: the most that lashes have
 
 
 class _Canvas:
@@ -66,6 +67,8 @@ def paint(character: Character, w, has_hair: bool, look: Look) -> np.ndarray:
     left = srgb(character["eyes.color"].hex)
     right = srgb(character["eyes.color_right"].hex) if character.get("eyes.color_right") else left
     lash = mix(INK, look.dark if has_hair else INK, 0.35)
+    # pale hair's lashes would vanish on dark skin, and a closed eye with them
+    lash = lash * min(1.0, _LASH * light(skin) / light(lash))
     for side, iris in ((1, left), (-1, right)):
         _eye(c, side, iris, style, lash, skin, character["presentation"])
         _brow(
