@@ -8,9 +8,9 @@ from .avatars import EMPTY_FORM, present
 from .canvas import Flow, Handle, Out
 from .flows import GIRL, describe, flow, sample, train_lora
 
-_sample = partial(sample, steps=20, cfg=5.0, title="Sampler · 采样", seed=20261126)
+_sample = partial(sample, steps=20, cfg=5.0, title="Sampler · 采样", seed=3)
 # what begins with a picture is to stay near it
-_repaint = partial(_sample, method=("ddim", "ddim_uniform"), denoise=0.25)
+_repaint = partial(_sample, method=("ddim", "ddim_uniform"), denoise=0.25, seed=20261126)
 
 
 def _controlled(f: Flow, encoded: Handle, control: Out, image: Out, title: str) -> Out:
@@ -160,7 +160,7 @@ def tiny_avatar(f: Flow) -> None:
     large = f(
         "ImageScale", "Enlarge", image=portrait[0], upscale_method="lanczos", width=1024, height=1024, crop="disabled"
     )
-    # the small autoencoder softens lines and small hands: half of the render brings them back, here and in the bake
+    # the small autoencoder softens lines and small hands: some of the render brings them back, here and in the bake
     picture = f(
         "ImageBlend", "Lines of the render", image1=large[0], image2=start[0], blend_factor=0.5, blend_mode="normal"
     )
