@@ -61,7 +61,8 @@ def test_tiny(report, nodes) -> None:
         for ((words, extras),) in (positive, negative)
     ]
     report(f"256² with the ControlNet: {_median(lambda: draw(256, *held)):.2f} s")
-    seconds = _median(lambda: nodes.ChibiInstantPreview.execute(positive, vae, 0, 1))
-    report(f"instant preview: {seconds * 1000:.0f} ms (goal 100 ms)")
+    # short enough that five calls would measure what else the machine did in that moment
+    seconds = _median(lambda: nodes.ChibiInstantPreview.execute(positive, vae, 0, 1), 201)
+    report(f"instant preview: {seconds * 1000:.0f} ms, median of 201 (goal 100 ms)")
     total = sum(weights.path_of(part).stat().st_size for part in weights.FILES) / 1e6
     report(f"files: {total:.1f} MB together (limit 45 MB)")
