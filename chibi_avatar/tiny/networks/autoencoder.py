@@ -5,7 +5,10 @@ Layout: Ollin Boer Bohan, "TAESD: Tiny AutoEncoder for Stable Diffusion" (https:
 
 from __future__ import annotations
 
+import itertools
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 WIDTH = 64
@@ -109,6 +112,42 @@ class Autoencoder(nn.Module):
         """The state dict that ``comfy.sd.VAE`` reads as a TAESD for SD1.5 latents."""
         state = {key: value.detach() for key, value in self.state_dict().items()}
         return {**state, "vae_scale": torch.tensor(SCALE), "vae_shift": torch.tensor(0.0)}
+
+
+class _Doubling(nn.Module):
+    """Nearest upsampling by two and a 3×3 convolution without bias in one transposed convolution: the same sums, 4 products each, not 9.
+
+    The four output pixels under one input pixel read it through 4×4 weights: the 3×3 kernel, mirrored, spread by the 2×2 box of the
+    upsampling. ``weight`` stays that of the convolution, under its name.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight = conv.weight
+        spread = torch.zeros(3, 3, 4, 4)
+        for down, right in itertools.product(range(3), range(3)):
+            spread[down, right, 2 - down : 4 - down, 2 - right : 4 - right] = 1
+        self.register_buffer("spread", spread.view(9, 16).to(conv.weight), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        after, before = self.weight.shape[:2]
+        kernel = (self.weight.reshape(after, before, 9) @ self.spread).view(after, before, 4, 4)
+        return F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2, padding=1)
+
+
+def quicken(network: nn.Module) -> None:
+    """Make an autoencoder of TAESD's layout faster on a CPU, in place; names, weights and results (to rounding) are the same.
+
+    Convolutions without AVX-512 are faster with channels last; fresh memory costs more than a ReLU.
+    """
+    network.to(memory_format=torch.channels_last)
+    decoder = network.taesd_decoder
+    for place, layer in enumerate(decoder):
+        if isinstance(layer, nn.Upsample):
+            decoder[place], decoder[place + 1] = nn.Identity(), _Doubling(decoder[place + 1])
+    for module in network.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = True
 
 
 class PatchDiscriminator(nn.Module):

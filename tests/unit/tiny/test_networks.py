@@ -8,7 +8,7 @@ import torch
 
 from chibi_avatar.tiny import weights
 from chibi_avatar.tiny.networks import adversarial, text, unet
-from chibi_avatar.tiny.networks.autoencoder import SCALE, Autoencoder, PatchDiscriminator
+from chibi_avatar.tiny.networks.autoencoder import SCALE, Autoencoder, PatchDiscriminator, quicken
 from chibi_avatar.tiny.networks.preview import NOISE, Discriminator, Generator, pooled
 from chibi_avatar.tiny.training.schedule import STEPS, add_noise, alphas_bar, bound_weights, loss_weight
 from chibi_avatar.tiny.weights import WeightsError
@@ -78,6 +78,23 @@ def test_the_autoencoder_has_taesds_shape():
     assert (back - picture)[:, :, 16:48, 16:48].abs().mean() < 0.06, "it begins as a thumbnail that is enlarged again"
     assert back.shape == picture.shape
     assert PatchDiscriminator()(picture).shape == (1, 1, 8, 8)
+
+
+def test_quickened_it_computes_the_same():
+    """The faster form for CPUs: same pictures to the edge, same names and shapes of the weights, so that it saves as before."""
+    torch.manual_seed(0)
+    plain, quick = Autoencoder().eval(), Autoencoder().eval()
+    for weight in plain.parameters():
+        weight.data = torch.randn_like(weight) * (0.5 / max(weight[0].numel(), 1) ** 0.5)
+    quick.load_state_dict(plain.state_dict())
+    quicken(quick)
+    picture, latent = torch.rand(2, 3, 64, 96), torch.randn(2, 4, 5, 9)
+    with torch.no_grad():
+        assert torch.allclose(quick.encode(picture), plain.encode(picture), atol=1e-5)
+        assert torch.allclose(quick.taesd_decoder(latent), plain.taesd_decoder(latent), atol=1e-5)
+    again = quick.state_dict()
+    assert {k: v.shape for k, v in again.items()} == {k: v.shape for k, v in plain.state_dict().items()}
+    assert all(torch.equal(v, plain.state_dict()[k]) for k, v in again.items())
 
 
 def test_adversarial_losses_are_the_papers():
