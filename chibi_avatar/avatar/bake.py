@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .blending import AGREE, bilinear, blend, comparison, disagreements
 from .camera import Camera, Views
-from .fill import Continuation, Unseen, continuation, fill_mirror, fill_surface
+from .fill import Continuation, Mirror, Unseen, continuation, fill_surface
 from .gbuffer import sample
 from .guides import cut_sheet
 from .matching import disagreement, match
@@ -129,7 +130,7 @@ def bake(
     keep = atlas_faces(avatar)
     sized = [camera.resized(p.shape[1], p.shape[0]) for camera, p in zip(views.cameras, pictures, strict=True)]
     strips = Strips(avatar, keep, sized, device)
-    coarse = strips.at(_COARSE, (0, _COARSE))
+    coarse = strips.whole(_COARSE)
     if not len(coarse.texels.pixels):
         raise AvatarError(f"avatar {avatar.name!r} has no texture coordinates inside the atlas: unwrap it first")
     graph = _graph(avatar)
@@ -176,7 +177,8 @@ def bake(
             source.correct(color)
     fields = disagreements(coarse.texels, graph, samples, weights) if gap > AGREE else None
     color, owner = blend(coarse.texels, seen, colors, fields)
-    rest = _coarse_rest(avatar, coarse.texels, graph, color, owner, paint, options)
+    mirror = Mirror(avatar.mesh, device) if options.mirror else None
+    rest = _coarse_rest(avatar, coarse.texels, graph, color, owner, paint, options, mirror)
 
     # every texel
     size = options.size
@@ -184,7 +186,7 @@ def bake(
     owner = torch.full((size * size,), _OUTSIDE, dtype=torch.int16, device=device)
     tint = None if old.tint is None else torch.zeros_like(atlas)
 
-    def paint_strip(rows: tuple[int, int]) -> Unseen:
+    def paint_strip(rows: tuple[int, int]) -> tuple[Unseen, torch.Tensor]:
         strip = strips.at(size, rows)
         texels = strip.texels
         read = [source.trimmed(view) for source, view in zip(sources, strip.views, strict=True)]
@@ -198,17 +200,21 @@ def bake(
         atlas[pixels], owner[pixels] = color, best.to(torch.int16)
         if tint is not None:
             tint[pixels] = old.tint[texels.faces]
-        return Unseen(pixels[missing], texels.faces[missing], texels.bary[missing])
+        missing = torch.nonzero(missing).squeeze(1)
+        unseen = Unseen(pixels[missing], texels.faces[missing], texels.bary[missing])
+        return unseen, torch.bincount(best + 1, minlength=len(sources) + 1)
 
-    unseen = [part for part in each(paint_strip, strips.rows(size)) if len(part.pixels)]
+    unseen, painted = (list(column) for column in zip(*each(paint_strip, strips.rows(size)), strict=True))
+    painted = sum(painted).tolist()  # texels without a view, and of each view
+    texels = sum(painted)
     inside = owner != _OUTSIDE
     covered = owner >= 0
-    _warn_overlap(avatar, keep, size, int(inside.sum()), notes)
+    _warn_overlap(avatar, keep, size, texels, notes)
 
     def fill_strip(part: Unseen) -> tuple[int, int]:
         done = 0
-        if options.mirror:
-            mirrored = fill_mirror(part, avatar.mesh, atlas, covered)
+        if mirror is not None:
+            mirrored = mirror.fill(part, atlas, covered)
             done, part = int(mirrored.sum()), part.only(~mirrored)
         fill_surface(part, coarse.texels.triangles, atlas, rest)
         return done, len(part.pixels)
@@ -216,24 +222,26 @@ def bake(
     counts = each(fill_strip, unseen)
     del unseen
     known = inside.clone()
-    for texels in bystanders(avatar, keep, size, device):  # what is not painted stays as it was
-        free = ~known[texels.pixels]
-        pixels = texels.pixels[free]
-        atlas[pixels] = old.paint(texels, size)[free]
+    for beside in bystanders(avatar, keep, size, device):  # what is not painted stays as it was
+        free = ~known[beside.pixels]
+        pixels = beside.pixels[free]
+        atlas[pixels] = old.paint(beside, size)[free]
         known[pixels] = True
         if tint is not None:
-            tint[pixels] = old.tint[texels.faces[free]]
+            tint[pixels] = old.tint[beside.faces[free]]
     picture = pull_push(atlas.view(size, size, 3), known.view(size, size))
-    targets = each(lambda item: item[1].target(item[0], size), enumerate(sources))
+    jobs = [partial(source.target, number, size) for number, source in enumerate(sources)]
+    *targets, (first, second) = each(lambda job: job(), [*jobs, partial(_plain_seams, avatar, keep, size)])
     if options.strength == 1:
         refine(atlas, owner, targets, _ROUNDS, gap > _CONFLICT)
-    first, second = _plain_seams(avatar, keep, size)
     close_seams(picture, first, second)
 
     result = picture.mul_(255).add_(0.5).to(torch.uint8)
-    error = each(lambda target: _error(result.view(-1, 3), target), targets)
+    torch.div(result, 255, out=picture)
+    error = each(lambda target: _error(atlas, target), targets)
     if tint is not None:
         result = _untinted(result, pull_push(tint.view(size, size, 3), known.view(size, size)), notes)
+        torch.div(result, 255, out=picture)
     pixels = result.cpu().numpy()
     textures = list(avatar.textures)
     before = textures[avatar.atlas]
@@ -241,15 +249,16 @@ def bake(
     delta = seam_delta_e(pixels, first, second)
     report = {
         "atlas": size,
-        "texels": int(inside.sum()),
-        **_coverage(avatar, keep, owner, size),
+        "texels": texels,
+        "coverage": _coverage(avatar, keep, owner, size),
+        "coverage_of_all_texels": round(1 - painted[0] / max(texels, 1), 5),
         "filled_mirror": sum(done for done, _ in counts),
         "filled_surface": sum(others for _, others in counts),
         "fill": rest.way,
         "view_gap": [round(first_gap, 4), round(gap, 4)],
         "views": [
-            source.report(camera, int((owner == number).sum()), value)
-            for number, (camera, source, value) in enumerate(zip(views.cameras, sources, error, strict=True))
+            source.report(camera, count, value)
+            for camera, source, count, value in zip(views.cameras, sources, painted[1:], error, strict=True)
         ],
         "seam_delta_e": {
             "median": round(float(np.median(delta)), 3) if len(delta) else 0.0,
@@ -257,7 +266,7 @@ def bake(
         },
         "notes": notes,
     }
-    shown = pixels.astype(np.float32) / 255
+    shown = picture.cpu().numpy()
     return BakeResult(avatar.with_textures(textures), shown, covered.view(size, size).float().cpu().numpy(), report)
 
 
@@ -279,28 +288,24 @@ class _Source:
             return color
         return color.mul_(color.new_tensor(self.gain)).add_(color.new_tensor(self.offset)).clamp_(0, 1)
 
-    def placed(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Where guide coordinates lie in the picture."""
-        height, width = self.picture.shape[:2]
-        scale, (right, down) = self.fit.scale, self.fit.shift
-        return (
-            (x - width / 2).mul_(scale).add_(width / 2 + right),
-            (y - height / 2).mul_(scale).add_(height / 2 + down),
-        )
+    def placed(self, place: torch.Tensor) -> torch.Tensor:
+        """Where guide coordinates (N, 2) lie in the picture."""
+        middle = place.new_tensor(self.picture.shape[1::-1]) / 2
+        return (place - middle).mul_(self.fit.scale).add_(middle + place.new_tensor(self.fit.shift))
 
-    def usable(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """(N,) bool: whether picture positions lie in the picture's own mask, which there must be."""
+    def usable(self, place: torch.Tensor) -> torch.Tensor:
+        """(N,) bool: whether picture positions (N, 2) lie in the picture's own mask, which there must be."""
         height, width = self.picture.shape[:2]
-        column, row = x.long().clamp_(0, width - 1), y.long().clamp_(0, height - 1)
-        return self.mask.reshape(-1)[row * width + column]  # type: ignore[union-attr]
+        column, row = place.long().unbind(1)
+        return self.mask.reshape(-1)[row.clamp_(0, height - 1) * width + column.clamp_(0, width - 1)]  # type: ignore[union-attr]
 
     def read(self, view: ViewTexels) -> tuple[ViewTexels, torch.Tensor]:
         """The texels whose picture position may be used, and their colours (K, 3)."""
-        x, y = self.placed(view.x, view.y)
+        place = self.placed(view.place)
         if self.mask is not None:
-            good = self.usable(x, y)
-            view, x, y = view.only(good), x[good], y[good]
-        return view, bilinear(self.picture, x, y)
+            good = self.usable(place)
+            view, place = view.only(good), place[good]
+        return view, bilinear(self.picture, place)
 
     def trimmed(self, view: ViewTexels) -> tuple[ViewTexels, torch.Tensor]:
         """The same without the drawn outline, colours matched."""
@@ -315,19 +320,19 @@ class _Source:
 
         height, width = self.picture.shape[:2]
         pixels = self.look.pixels
-        x = (pixels % width).float().add_(0.5)
-        y = torch.div(pixels, width, rounding_mode="floor").float().add_(0.5)
-        x, y = self.placed(x, y)
+        row = torch.div(pixels, width, rounding_mode="floor")
+        place = self.placed(torch.stack([pixels - row * width, row], 1).float().add_(0.5))
         uv = self.look.uv
         good = None
         if self.outline > 1:
             good = self.look.edge[pixels] >= self.outline
         if self.mask is not None:
-            usable = self.usable(x, y)
+            usable = self.usable(place)
             good = usable if good is None else good & usable
         if good is not None:
-            uv, pixels, x, y = uv[good], pixels[good], x[good], y[good]
-        return Target.at(uv, size, number, pixels, self.correct(bilinear(self.picture, x, y)), (height, width))
+            uv, pixels, place = uv[good], pixels[good], place[good]
+        wanted = self.correct(bilinear(self.picture, place))
+        return Target(number, pixels, wanted, (height, width), size, uv * size)
 
     def report(self, camera: Camera, texels: int, error: float) -> dict[str, Any]:
         """What a person wants to know about this view."""
@@ -505,6 +510,7 @@ def _coarse_rest(
     owner: torch.Tensor,
     paint: torch.Tensor,
     options: BakeOptions,
+    mirror: Mirror | None,
 ) -> Continuation:
     """What fills the unseen places, from the coarse atlas: its mirrored texels count as seen."""
     import torch
@@ -512,13 +518,11 @@ def _coarse_rest(
     known = owner >= 0
     if options.strength < 1:
         color = torch.lerp(paint, color, float(options.strength))
-    if options.mirror:
+    if mirror is not None:
         atlas = texels.image(color).reshape(-1, 3)
         there = texels.image(known).reshape(-1)
         missing = torch.nonzero(~known).squeeze(1)
-        done = fill_mirror(
-            Unseen(texels.pixels[missing], texels.faces[missing], texels.bary[missing]), avatar.mesh, atlas, there
-        )
+        done = mirror.fill(Unseen(texels.pixels[missing], texels.faces[missing], texels.bary[missing]), atlas, there)
         known = known.clone()
         known[missing[done]] = True
         color = atlas[texels.pixels]
@@ -531,20 +535,17 @@ def _parts(avatar: Avatar) -> np.ndarray:
     return avatar.mesh.face_part if zones is None or len(zones) != len(avatar.mesh.faces) else zones
 
 
-def _coverage(avatar: Avatar, keep: np.ndarray | None, owner: torch.Tensor, size: int) -> dict[str, float]:
-    """How much the views painted: of what is to be seen from all around, and of all texels."""
+def _coverage(avatar: Avatar, keep: np.ndarray | None, owner: torch.Tensor, size: int) -> float:
+    """How much of what is to be seen from all around the views painted."""
     place = np.clip((sight(avatar, keep, owner.device) * size).astype(np.int64), 0, size - 1)
     there = owner.cpu().numpy()[place[:, 1] * size + place[:, 0]]
-    return {
-        "coverage": round(float((there >= 0).sum() / max(int((there != _OUTSIDE).sum()), 1)), 5),
-        "coverage_of_all_texels": round(float((owner >= 0).sum() / max(int((owner != _OUTSIDE).sum()), 1)), 5),
-    }
+    return round(float(np.count_nonzero(there >= 0) / max(np.count_nonzero(there != _OUTSIDE), 1)), 5)
 
 
 def _error(atlas: torch.Tensor, target: Target) -> float:
-    """PSNR in dB of the baked atlas (S·S, 3) uint8 against one registered, colour-matched view."""
+    """PSNR in dB of the baked atlas (S·S, 3), in 8 bits, against one registered, colour-matched view."""
     import torch
 
     if not len(target.wanted):
         return 0.0
-    return decibels(float(target.read(atlas).div_(255).sub_(target.wanted).square_().mean(dtype=torch.float64)))
+    return decibels(float(target.read(atlas).sub_(target.wanted).square_().mean(dtype=torch.float64)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .raster import chunks
 from .surface import SurfaceGraph
 from .texels import TexelBuffer
 from .visibility import ViewTexels
@@ -23,25 +24,19 @@ AGREE = 1.0 / 255  # median difference below which the views need no bands
 Fields = list[tuple["torch.Tensor", "torch.Tensor"]]  # of each view, its (V, 3) middle and broad band
 
 
-def bilinear(image: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Colours (N, 3) of ``image`` (H, W, 3) float32 at pixel positions (N,), clamped at the border; ``x`` and ``y`` are used up."""
+def bilinear(image: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
+    """Values (N, K) of ``image`` (H, W, K) float32 at pixel positions ``place`` (N, 2) float32, clamped at the border."""
     import torch
 
-    from .raster import chunks
-
-    height, width, _ = image.shape
-    flat = image.reshape(-1, 3)
-    out = torch.empty((len(x), 3), dtype=image.dtype, device=image.device)
-    for part in chunks(len(x), image.device):
-        u = x[part].sub_(0.5).clamp_(0, width - 1)
-        v = y[part].sub_(0.5).clamp_(0, height - 1)
-        left, top = u.long().clamp_(max=width - 2), v.long().clamp_(max=height - 2)
-        u, v = (u - left)[:, None], (v - top)[:, None]
-        corner = top.mul_(width).add_(left)
-        above = torch.lerp(torch.index_select(flat, 0, corner), torch.index_select(flat, 0, corner + 1), u)
-        corner += width
-        below = torch.lerp(torch.index_select(flat, 0, corner), torch.index_select(flat, 0, corner + 1), u)
-        torch.lerp(above, below, v, out=out[part])
+    height, width, channels = image.shape
+    planes = image.permute(2, 0, 1)[None]
+    scale = place.new_tensor([2 / width, 2 / height])
+    out = torch.empty((len(place), channels), dtype=image.dtype, device=image.device)
+    for part in chunks(len(place), image.device):
+        grid = (place[part] * scale).sub_(1)[None, None]
+        found = torch.nn.functional.grid_sample(planes, grid, padding_mode="border", align_corners=False)[0, :, 0]
+        for channel, values in enumerate(found):  # a transposed copy takes five times as long
+            out[part, channel] = values
     return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,30 +45,35 @@ class Unseen:
         return Unseen(self.pixels[chosen], self.faces[chosen], self.bary[chosen])
 
 
-def fill_mirror(unseen: Unseen, mesh: Mesh, atlas: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
-    """Copy the colours of ``known`` (S·S,) bool texels to unseen ones at (-x, y, z): changes ``atlas`` (S·S, 3), returns (N,) bool of
-    what was filled."""
-    import torch
+class Mirror:
+    """Where the other side of each place of a mesh lies in the atlas."""
 
-    device = atlas.device
-    size = round(len(atlas) ** 0.5)
-    filled = torch.zeros(len(unseen.pixels), dtype=torch.bool, device=device)
-    allowed = torch.as_tensor(mirror_faces(mesh), device=device)
-    if not bool(allowed.any()):
+    def __init__(self, mesh: Mesh, device: Any) -> None:
+        import torch
+
+        self._allowed = torch.as_tensor(mirror_faces(mesh), device=device)
+        corners = (
+            mesh.uvs[:0] if mesh.mirror is None else mesh.uvs[np.where(mesh.mirror >= 0, mesh.mirror, 0)][mesh.faces]
+        )
+        self._corners = torch.as_tensor(corners.reshape(-1, 6), device=device)
+
+    def fill(self, unseen: Unseen, atlas: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        """Copy the colours of ``known`` (S·S,) bool texels to unseen ones at (-x, y, z): changes ``atlas`` (S·S, 3), returns (N,) bool
+        of what was filled."""
+        import torch
+
+        size = round(len(atlas) ** 0.5)
+        filled = torch.zeros(len(unseen.pixels), dtype=torch.bool, device=atlas.device)
+        for part in chunks(len(filled) if len(self._corners) else 0, atlas.device):
+            face, bary = unseen.faces[part], unseen.bary[part] * size
+            corner = torch.index_select(self._corners, 0, face)
+            place = corner[:, :2] * bary[:, :1] + corner[:, 2:4] * bary[:, 1:2] + corner[:, 4:] * bary[:, 2:]
+            place = place.long().clamp_(0, size - 1)
+            source = place[:, 1] * size + place[:, 0]
+            good = torch.index_select(known, 0, source) & torch.index_select(self._allowed, 0, face)
+            atlas[unseen.pixels[part][good]] = atlas[source[good]]
+            filled[part] = good
         return filled
-    partner = torch.as_tensor(np.where(mesh.mirror >= 0, mesh.mirror, 0), device=device).long()
-    faces = torch.as_tensor(mesh.faces, device=device).long()
-    uv = torch.as_tensor(mesh.uvs, device=device)[partner][faces].reshape(-1, 6) * size
-    for part in chunks(len(filled), device):
-        face, bary = unseen.faces[part], unseen.bary[part]
-        corner = torch.index_select(uv, 0, face)
-        place = corner[:, :2] * bary[:, :1] + corner[:, 2:4] * bary[:, 1:2] + corner[:, 4:] * bary[:, 2:]
-        place = place.long().clamp_(0, size - 1)
-        source = place[:, 1] * size + place[:, 0]
-        good = known[source] & allowed[face]
-        atlas[unseen.pixels[part][good]] = atlas[source[good]]
-        filled[part] = good
-    return filled
 
 
 @dataclass

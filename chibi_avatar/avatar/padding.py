@@ -8,11 +8,13 @@ import numpy as np
 
 from .model import Mesh
 from .raster import chunks
+from .workers import each
 
 if TYPE_CHECKING:
     import torch
 
 _SEAM_ROUNDS = 6
+_STRIP = 1 << 18  # texels of the atlas in half a strip
 
 
 def seam_edges(mesh: Mesh, keep: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -88,25 +90,39 @@ def pull_push(atlas: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     """Fill everything outside the charts from a pyramid of averages; changes ``atlas`` (S, S, 3), which is 0 there, and returns it."""
     import torch
 
-    levels = []
-    value, weight = atlas, inside.to(atlas.dtype)[:, :, None]
-    while value.shape[0] > 1:
-        total, count = _halved(value if not levels else value * weight), _halved(weight)
-        value, weight = total / count.clamp(min=1), (count > 0).to(atlas.dtype)
-        levels.append((value, weight))
+    size = atlas.shape[0]
+    step = max(_STRIP // size, 1) * 2
+    strips = [slice(first, min(first + step, size)) for first in range(0, size, step)]
+
+    def average(rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        return _averaged(_halved(atlas[rows]), inside[rows, :, None].to(atlas.dtype))
+
+    levels = [tuple(map(torch.cat, zip(*each(average, strips), strict=True)))]
+    while levels[-1][0].shape[0] > 1:
+        value, weight = levels[-1]
+        levels.append(_averaged(_halved(value * weight), weight))
     filled = levels[-1][0]
     for value, weight in reversed(levels[:-1]):
         wide = filled.repeat_interleave(2, 0).repeat_interleave(2, 1)[: value.shape[0], : value.shape[1]]
         filled = torch.where(weight > 0, value, wide)
-    size = atlas.shape[1]
     flat, coarse = atlas.view(-1, 3), filled.reshape(-1, 3)
-    outside = torch.nonzero(~inside.reshape(-1)).squeeze(1)
-    for part in chunks(len(outside), atlas.device):
-        pixel = outside[part]
-        row = torch.div(pixel, 2 * size, rounding_mode="floor")
-        column = torch.div(pixel % size, 2, rounding_mode="floor")
-        flat[pixel] = torch.index_select(coarse, 0, row * filled.shape[1] + column)
+
+    def fill(rows: slice) -> None:
+        outside = torch.nonzero(~inside[rows].reshape(-1)).squeeze(1)
+        for part in chunks(len(outside), atlas.device):
+            pixel = outside[part] + rows.start * size
+            row = torch.div(pixel, size, rounding_mode="floor")
+            column = pixel - row * size
+            flat[pixel] = torch.index_select(coarse, 0, (row // 2) * filled.shape[1] + column // 2)
+
+    each(fill, strips)
     return atlas
+
+
+def _averaged(total: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The level above: means (H / 2, W / 2, 3) of what counts, from the sums, and whether anything does (H / 2, W / 2, 1)."""
+    count = _halved(weight)
+    return total / count.clamp(min=1), (count > 0).to(total.dtype)
 
 
 def _halved(image: torch.Tensor) -> torch.Tensor:

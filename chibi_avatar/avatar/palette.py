@@ -33,16 +33,20 @@ class Palette:
         prior = total[:3] / total[3].clamp(min=1e-9)
         prior = (all_parts[:, :3] + _PRIOR * prior) / (all_parts[:, 3:] + _PRIOR)
         prior = prior.repeat(parts, 1)
-        self._table = ((table[:, :3] + _PRIOR * prior) / (table[:, 3:] + _PRIOR)).float()
+        table = ((table[:, :3] + _PRIOR * prior) / (table[:, 3:] + _PRIOR)).float()
+        self._table = table.view(1, parts * (_STEPS + 1), _STEPS + 1, _STEPS + 1, 3).permute(0, 4, 1, 2, 3)
 
     def apply(self, part: torch.Tensor, paint: torch.Tensor) -> torch.Tensor:
         """The colours (N, 3) that the pictures would show for ``paint`` (N, 3) of ``part`` (N,); not clamped."""
         import torch
 
+        last = self._table.shape[2] - 1
         out = paint.clone()
         for piece in chunks(len(paint), paint.device):
-            for cell, share in _corners(part[piece], paint[piece]):
-                out[piece] += torch.index_select(self._table, 0, cell) * share[:, None]
+            red, green, blue = paint[piece].clamp(0, 1).unbind(1)
+            layer = part[piece] * (_STEPS + 1) + red * _STEPS
+            place = torch.stack([blue * 2 - 1, green * 2 - 1, layer * (2 / last) - 1], 1)[None, None, None]
+            out[piece] += torch.nn.functional.grid_sample(self._table, place, align_corners=True)[0, :, 0, 0].T
         return out
 
 

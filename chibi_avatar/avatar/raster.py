@@ -110,6 +110,12 @@ def _spans(corners: torch.Tensor, width: int, height: int) -> tuple[torch.Tensor
     return triangle, row, first, end
 
 
+def _doubled_area(corners: torch.Tensor) -> torch.Tensor:
+    """Of triangles (T, 3, 2 or more): (T,), negative where they turn counter-clockwise in a picture with y down."""
+    a, b, c = corners.unbind(1)
+    return (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+
+
 def _planes(corners: torch.Tensor) -> torch.Tensor:
     """Second and third barycentric coordinate as planes over the picture: (T, 6) float64 [x, y, 1] twice, for ``corners`` (T, 3, 2)."""
     import torch
@@ -124,19 +130,19 @@ def _planes(corners: torch.Tensor) -> torch.Tensor:
     return torch.stack([*b, -(ax * b[0] + ay * b[1]), *c, -(ax * c[0] + ay * c[1])], 1)
 
 
-def _grow(buffer: torch.Tensor, empty: int, corners: torch.Tensor, ids: torch.Tensor, width: int, height: int) -> None:
+def _grow(buffer: torch.Tensor, empty: int, corners: torch.Tensor, width: int, height: int) -> None:
     """Fill empty pixels of ``buffer`` at triangles that hold no pixel centre, then all around what is covered."""
     import torch
 
-    held = torch.zeros(int(ids.max()) + 1, dtype=torch.bool, device=buffer.device)
+    held = torch.zeros(len(corners), dtype=torch.bool, device=buffer.device)
     held[buffer[buffer != empty] & 0xFFFFFFFF] = True
-    lost = torch.nonzero(~held[ids]).squeeze(1)
+    lost = torch.nonzero(~held).squeeze(1)
     if len(lost):
         places = torch.cat([corners[lost], corners[lost].mean(1, keepdim=True)], 1)
         column, row = places[:, :, 0].floor().long(), places[:, :, 1].floor().long()
         inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
         pixel = (row * width + column)[inside]
-        owner = ids[lost][:, None].expand(-1, 4)[inside]
+        owner = lost[:, None].expand(-1, 4)[inside]
         free = buffer[pixel] == empty
         buffer.scatter_reduce_(0, pixel[free], owner[free], "amin")
     image = buffer.view(height, width)
@@ -190,15 +196,15 @@ def rasterize(
     triangles = torch.as_tensor(triangles, device=device).long()
     points = points.double()
     chosen = torch.arange(len(triangles), device=device)
-    corners = points[triangles]  # (F, 3, 3)
-    usable = torch.isfinite(corners).all(2).all(1)
     if keep is not None:
-        usable &= torch.as_tensor(keep, device=device).bool()
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    usable &= (area < 0) if cull else (area != 0)
+        chosen = chosen[torch.as_tensor(keep, device=device).bool()]
+    corners = points[triangles[chosen]]  # (T, 3, 3)
     low, high = corners.amin(1), corners.amax(1)
+    usable = torch.isfinite(low + high).all(1)
     usable &= (high[:, 0] > 0) & (high[:, 1] > 0) & (low[:, 0] < width) & (low[:, 1] < height)
+    chosen, corners = chosen[usable], corners[usable]
+    area = _doubled_area(corners)
+    usable = (area < 0) if cull else (area != 0)
     chosen, corners = chosen[usable], corners[usable]
     empty = torch.iinfo(torch.int64).max
     buffer = torch.full((height * width,), empty, dtype=torch.int64, device=device)
@@ -212,7 +218,6 @@ def rasterize(
         det = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
         grad_x = (d1 * e2[:, 1] - d2 * e1[:, 1]) / det
         grad_y = (d2 * e1[:, 0] - d1 * e2[:, 0]) / det
-        floor, ceiling = depth.amin(1), depth.amax(1)
         triangle, row, first, end = _spans(corners[:, :, :2], width, height)
         filled = torch.nonzero(end > first).squeeze(1)
         triangle, row, first, end = (item[filled] for item in (triangle, row, first, end))
@@ -224,7 +229,7 @@ def rasterize(
         start_depth = torch.minimum(torch.maximum(base + first * grad_x[triangle], floor), ceiling)
         end_depth = torch.minimum(torch.maximum(base + (end - 1) * grad_x[triangle], floor), ceiling)
         slope = (end_depth - start_depth) / (counts - 1).clamp(min=1)
-        place = torch.stack([row * width + first, chosen[triangle]], 1)
+        place = torch.stack([row * width + first, triangle], 1)
         ramp = torch.stack([start_depth, slope], 1)
         total = torch.cumsum(counts, 0)
         size = CHUNK if device.type == "cpu" else CHUNK * 64
@@ -244,15 +249,18 @@ def rasterize(
                 key = torch.where(key > behind[pixel], key, empty)
             buffer.scatter_reduce_(0, pixel, key, "amin")
         if grow:
-            _grow(buffer, empty, corners[:, :, :2], chosen, width, height)
+            _grow(buffer, empty, corners[:, :, :2], width, height)
     pixels = torch.nonzero(buffer != empty).squeeze(1)
     key = buffer[pixels]
-    faces = key & 0xFFFFFFFF
-    planes = _planes(points[:, :2][triangles])
-    weights = None if inverse_depth is None else torch.as_tensor(inverse_depth, device=device).double()[triangles]
+    owners = key & 0xFFFFFFFF
+    faces = chosen[owners]
+    planes = _planes(corners[:, :, :2])
+    weights = None
+    if inverse_depth is not None:
+        weights = torch.as_tensor(inverse_depth, device=device).double()[triangles[chosen]]
     bary = torch.empty((len(pixels), 3), dtype=torch.float32, device=device)
     for part in chunks(len(pixels), device):
-        pixel, owner = pixels[part], faces[part]
+        pixel, owner = pixels[part], owners[part]
         x = (pixel % width).double().add_(0.5)
         y = torch.div(pixel, width, rounding_mode="floor").double().add_(0.5)
         plane = torch.index_select(planes, 0, owner)

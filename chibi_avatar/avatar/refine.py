@@ -7,130 +7,128 @@ texels that were read, in proportion to how much each counted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .raster import chunks
+from .blending import bilinear
 from .workers import each
 
 if TYPE_CHECKING:
     import torch
+    from scipy.sparse import csr_matrix
 
 _GAIN = 1.5  # over-relaxation: two rounds do the work of three
 _LEAST = 0.25  # a texel that was hardly read is not moved further than this share of its reading would
-_STEPS = 4096  # residuals are summed in these fractions of 1, so that the sum does not depend on its order
-_ALONE = 1 << 23  # texels from which two sums side by side would need too much memory
 _CONTRADICTS = 0.1  # mean difference over the neighbourhood from which a view shows something else than the texture
 _REACH = 4  # pixels; slower differences are colour matching and blending at work, and stay
+_SMALLEST = (
+    0.5 / 255
+)  # difference below which a pixel is right; texels that only such pixels read stay: most of a flat drawing
 
 
 @dataclass
 class Target:
-    """What one view wants to see: in pixels ``pixels`` (N,) of its ``shape`` (H, W), the colours ``wanted`` (N, 3); and how a renderer reads
-    the ``size``² atlas there: four texels from ``corner`` (N,) on, with ``shares`` (N, 4)."""
+    """What one view wants to see: in pixels ``pixels`` (N,) of its ``shape`` (H, W), the colours ``wanted`` (N, 3), where a renderer reads the
+    ``size``² atlas at ``place`` (N, 2) float32, in texels."""
 
     number: int
     pixels: torch.Tensor
     wanted: torch.Tensor
     shape: tuple[int, int]
     size: int
-    corner: torch.Tensor
-    shares: torch.Tensor
-
-    @classmethod
-    def at(
-        cls,
-        uv: torch.Tensor,
-        size: int,
-        number: int,
-        pixels: torch.Tensor,
-        wanted: torch.Tensor,
-        shape: tuple[int, int],
-    ) -> Target:
-        """For pixels that show the places ``uv`` (N, 2) of the atlas."""
-        import torch
-
-        place = (uv * size).sub_(0.5).clamp_(0, size - 1)
-        corner = place.long().clamp_(max=size - 2)
-        u, v = (place - corner).unbind(1)
-        shares = torch.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], 1)
-        return cls(number, pixels, wanted, shape, size, corner[:, 1] * size + corner[:, 0], shares)
-
-    @property
-    def steps(self) -> tuple[int, int, int, int]:
-        """From ``corner`` to the four texels."""
-        return 0, 1, self.size, self.size + 1
-
-    def only(self, chosen: torch.Tensor) -> Target:
-        """The pixels that ``chosen`` (N,) bool marks."""
-        lists = {name: getattr(self, name)[chosen] for name in ("pixels", "wanted", "corner", "shares")}
-        return replace(self, **lists)
+    place: torch.Tensor
 
     def owned(self, owner: torch.Tensor) -> torch.Tensor:
         """(N,) bool: pixels whose nearest texel this view owns."""
-        import torch
-
-        steps = torch.tensor(self.steps, device=owner.device)
-        return owner[self.corner + steps[self.shares.argmax(1)]] == self.number
+        nearest = self.place.long().clamp_(0, self.size - 1)
+        return owner[nearest[:, 1] * self.size + nearest[:, 0]] == self.number
 
     def read(self, flat: torch.Tensor) -> torch.Tensor:
-        """What an atlas (S·S, 3), float32 or uint8, shows: (N, 3) float32 in its range."""
+        """What an atlas (S·S, 3) float32 shows: (N, 3)."""
+        return bilinear(flat.view(self.size, self.size, 3), self.place)
+
+    def texels(self, chosen: torch.Tensor) -> torch.Tensor:
+        """The four texels (K, 4) that count in pixels ``chosen`` (K,) int64 of the N; two to a row."""
+        corner = self._corner(self.place[chosen]).long()
+        first = corner[:, 1] * self.size + corner[:, 0]
+        return first[:, None] + first.new_tensor([0, 1, self.size, self.size + 1])
+
+    def shares(self, chosen: torch.Tensor) -> torch.Tensor:
+        """How much each of them counts (K, 4)."""
         import torch
 
-        out = torch.empty_like(self.wanted)
-        for part in chunks(len(out), out.device):
-            corner, shares = self.corner[part], self.shares[part]
-            total = torch.index_select(flat, 0, corner).float().mul_(shares[:, :1])
-            for number, step in enumerate(self.steps[1:], 1):
-                total.addcmul_(torch.index_select(flat, 0, corner + step).float(), shares[:, number : number + 1])
-            out[part] = total
-        return out
+        place = self.place[chosen]
+        right, down = ((place - 0.5).clamp_(0, self.size - 1) - self._corner(place)).unbind(1)
+        return torch.stack([(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down], 1)
+
+    def _corner(self, place: torch.Tensor) -> torch.Tensor:
+        return (place - 0.5).floor_().clamp_(0, self.size - 2)
 
 
 def refine(flat: torch.Tensor, owner: torch.Tensor, targets: list[Target], rounds: int, conflict: bool) -> None:
     """Change the atlas ``flat`` (S·S, 3) so that reading it gives the targets. A view moves the texels that it owns (``owner`` (S·S,) is its
     number), and others where it does not contradict their owner. Where views are in ``conflict`` altogether, each keeps to its own, and
-    to differences finer than a few pixels."""
+    to differences finer than a few pixels. Texels that look right already keep their colour."""
     import torch
+    from scipy.sparse import csr_matrix
 
-    def choose(target: Target) -> tuple[Target, torch.Tensor | None]:
-        mine, gap = target.owned(owner), None
+    moving = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
+    slot = torch.full((len(flat),), -1, dtype=torch.int32, device=flat.device)
+
+    def choose(target: Target) -> tuple[Target, torch.Tensor, torch.Tensor]:
+        """Which pixels have a say, (K,) int64 of the N, and what they miss (K, 3)."""
+        mine = target.owned(owner)
+        gap = target.wanted - target.read(flat)
         if not conflict:
-            gap = target.wanted - target.read(flat)
             mine |= _block_mean(gap, target.pixels, target.shape) < _CONTRADICTS
-        if bool(mine.all()):
-            return target, gap
-        return target.only(mine), None if gap is None else gap[mine]
+        mine = torch.nonzero(mine).squeeze(1)
+        gap = torch.index_select(gap, 0, mine)
+        if conflict:
+            gap -= _local_mean(gap, target.pixels[mine], target.shape)
+        wrong = gap.abs().amax(1) > _SMALLEST
+        moving[target.texels(mine[wrong]).flatten()] = True  # views may mark the same texel, all write the same
+        return target, mine, gap
 
-    def accumulate(group: list[tuple[Target, torch.Tensor | None]]) -> torch.Tensor:
-        total = torch.zeros((len(flat), 4), dtype=torch.int32, device=flat.device)
-        for target, gap in group:
-            residual = target.wanted - target.read(flat) if gap is None else gap
-            if conflict:
-                residual -= _local_mean(residual, target.pixels, target.shape)
-            for part in chunks(len(residual), flat.device):
-                values = torch.nn.functional.pad(residual[part], (0, 1), value=1.0).mul_(_STEPS)
-                for number, step in enumerate(target.steps):
-                    share = target.shares[part, number : number + 1]
-                    total.index_add_(0, target.corner[part] + step, (values * share).round_().int())
-        return total
+    def equations(item: tuple[Target, torch.Tensor, torch.Tensor]) -> tuple[csr_matrix, np.ndarray]:
+        """How much of each moving texel the pixels show that see any (K, M), and what they miss (K, 3)."""
+        target, mine, gap = item
+        slots = torch.index_select(slot, 0, target.texels(mine).flatten()).view(-1, 4)
+        near = torch.nonzero(slots.amax(1) >= 0).squeeze(1)
+        slots = torch.index_select(slots, 0, near)
+        shares = target.shares(mine[near]).mul_(slots >= 0)  # what stays has no part in it
+        columns = slots.clamp_(min=0).flatten().cpu().numpy()
+        rows = np.arange(0, slots.numel() + 1, 4, dtype=np.int32)
+        matrix = csr_matrix((shares.flatten().cpu().numpy(), columns, rows), shape=(len(slots), len(texels)))
+        return matrix, gap[near].cpu().numpy()
 
     chosen = each(choose, targets)
-    groups = [chosen] if len(flat) > _ALONE else [group for group in (chosen[::2], chosen[1::2]) if group]
-    for _ in range(rounds):
-        sums = each(accumulate, groups)
-        groups = [[(target, None) for target, _ in group] for group in groups]
-        total = sums[0]
-        for other in sums[1:]:
-            total += other
-        moved = torch.nonzero(total[:, 3]).squeeze(1)
-        for part in chunks(len(moved), flat.device):
-            texel = moved[part]
-            change = total[texel].float()
-            change = change[:, :3] / change[:, 3:].clamp(min=_LEAST * _STEPS) * _GAIN
-            flat[texel] = (flat[texel] + change).clamp_(0, 1)
+    texels = torch.nonzero(moving).squeeze(1)
+    if not len(texels):
+        return
+    slot[texels] = torch.arange(len(texels), dtype=torch.int32, device=flat.device)
+    color = _projected_back(each(equations, chosen), flat[texels].cpu().numpy(), rounds)
+    flat[texels] = torch.as_tensor(color, device=flat.device)
+
+
+def _projected_back(views: list[tuple[csr_matrix, np.ndarray]], color: np.ndarray, rounds: int) -> np.ndarray:
+    """The colours (M, 3) moved so that the pixels miss less; what they miss is used up."""
+
+    def show(view: tuple[csr_matrix, np.ndarray], step: np.ndarray) -> None:
+        matrix, gap = view
+        gap -= matrix @ step
+
+    mass = sum(each(lambda view: view[0].T @ np.ones(len(view[1]), np.float32), views))
+    for turn in range(rounds):
+        step = sum(each(lambda view: view[0].T @ view[1], views))
+        step *= (_GAIN / np.maximum(mass, _LEAST))[:, None]
+        np.clip(step, -color, 1 - color, out=step)
+        color += step
+        if turn + 1 < rounds:
+            each(partial(show, step=step), views)
+    return color
 
 
 def _block_mean(values: torch.Tensor, pixels: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .blending import bilinear
+
 LIMIT = 0.02  # largest scale change, and largest shift as a fraction of the picture
 _WORK = 256  # pixels of the longer side while fitting: blurred outlines give shifts to a tenth of these
 _WORTH = 0.002  # gain in IoU below which a fit is noise
@@ -77,7 +79,8 @@ def fit(guide: np.ndarray, image: np.ndarray, alpha: np.ndarray | None = None) -
     ``alpha`` (H, W) is the picture's own mask when it has one. When the figure cannot be told from its background the fit stays at
     identity and ``note`` says so. A fit is kept only if it raises the IoU.
     """
-    from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
+    import torch
+    from scipy.ndimage import gaussian_filter, maximum_filter
 
     inside = _thin(guide)
     mask = foreground(_thin(image), inside) if alpha is None else _thin(alpha)
@@ -95,12 +98,15 @@ def fit(guide: np.ndarray, image: np.ndarray, alpha: np.ndarray | None = None) -
     y, x = np.nonzero(maximum_filter(soft, 2 * int(LIMIT * max(height, width)) + 1))
     still = fixed[y, x]
     side = float(max(height, width))
+    steepness = torch.as_tensor(np.stack([moving, gx, gy], 2))
+    around = torch.as_tensor(np.stack([x - cx, y - cy], 1).astype(np.float32))  # from the middle
+
+    def placed() -> torch.Tensor:
+        return around * scale + torch.tensor([cx + 0.5 + tx, cy + 0.5 + ty])
+
     scale, tx, ty = 1.0, 0.0, 0.0
     for turn in range(14):
-        coords = np.stack([cy + scale * (y - cy) + ty, cx + scale * (x - cx) + tx])
-        warped = map_coordinates(moving, coords, order=1, mode="nearest")
-        jx = map_coordinates(gx, coords, order=1, mode="nearest")
-        jy = map_coordinates(gy, coords, order=1, mode="nearest")
+        warped, jx, jy = bilinear(steepness, placed()).numpy().T.astype(np.float64)
         jacobian = np.stack([jx * (x - cx) / side + jy * (y - cy) / side, jx, jy], 1)
         residual = still - warped
         # from coarse to robust: where clothes have the colour of the background the outline is not where it seems
@@ -112,9 +118,10 @@ def fit(guide: np.ndarray, image: np.ndarray, alpha: np.ndarray | None = None) -
         ty = float(np.clip(ty + step[2], -LIMIT * side, LIMIT * side))
         if turn > 4 and np.abs(step).max() < 1e-3:
             break
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    coords = np.stack([cy + scale * (y - cy) + ty, cx + scale * (x - cx) + tx])
-    after = iou(map_coordinates(mask.astype(np.float32), coords, order=1, mode="nearest") > 0.5, inside)
+    everywhere = np.mgrid[0:height, 0:width].astype(np.float32)
+    around = torch.as_tensor(np.stack([everywhere[1] - cx, everywhere[0] - cy], 2).reshape(-1, 2))
+    laid = bilinear(torch.as_tensor(mask.astype(np.float32))[:, :, None], placed()).numpy()
+    after = iou(laid.reshape(height, width) > 0.5, inside)
     limited = abs(scale - 1) > 0.98 * LIMIT or max(abs(tx), abs(ty)) > 0.98 * LIMIT * side
     if after <= before + max(_WORTH, (_SHARE_AT_LIMIT if limited else _SHARE) * (1 - before)):
         return Fit(1.0, (0.0, 0.0), before, before)

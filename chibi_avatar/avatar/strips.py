@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -14,6 +14,7 @@ from .camera import Camera
 from .model import Avatar
 from .texels import TexelBuffer, texel_gbuffer
 from .visibility import ViewTexels, identity, look_all, project
+from .workers import each
 
 _STRIP = 1 << 19  # texels of the atlas in one strip
 _KEPT = 2048  # atlases of up to this size are kept
@@ -50,8 +51,15 @@ class Strips:
         step = max(_STRIP // size, 1)
         return [(first, min(first + step, size)) for first in range(0, size, step)]
 
+    def whole(self, size: int) -> Strip:
+        """A small atlas in one strip, the views side by side."""
+        return self._strip(size, (0, size), each)
+
     def at(self, size: int, rows: tuple[int, int]) -> Strip:
         """One strip, from the last bake if it is the same."""
+        return self._strip(size, rows, lambda function, items: [function(item) for item in items])
+
+    def _strip(self, size: int, rows: tuple[int, int], through: Callable[..., list[ViewTexels]]) -> Strip:
         key = (*self._key, size, rows)
         with _LOCK:
             if key in _CACHE:
@@ -59,7 +67,7 @@ class Strips:
                 return _CACHE[key]
         texels = texel_gbuffer(self._avatar.mesh, size, self._keep, self._device, rows)
         surface = texels.surface()
-        strip = Strip(texels, [project(look, texels, surface) for look in self.looks])
+        strip = Strip(texels, through(lambda look: project(look, texels, surface), self.looks))
         if size <= _KEPT and str(self._device) == "cpu":  # a GPU's memory is for the sampler, and it is fast enough
             with _LOCK:
                 _CACHE[key] = strip
