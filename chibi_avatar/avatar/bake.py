@@ -22,7 +22,7 @@ from .registration import Fit, fit
 from .strips import Strips
 from .surface import SurfaceGraph
 from .texels import TexelBuffer, mesh_digest
-from .untouched import bystanders, tints
+from .untouched import bystanders, folded, tints
 from .visibility import RAMP, Look, ViewTexels, sight
 from .workers import each, single_threaded
 
@@ -129,7 +129,8 @@ def bake(
     pictures, alphas = _pictures(images, masks, views, notes)
     keep = atlas_faces(avatar)
     sized = [camera.resized(p.shape[1], p.shape[0]) for camera, p in zip(views.cameras, pictures, strict=True)]
-    strips = Strips(avatar, keep, sized, device)
+    shut = folded(avatar.mesh)
+    strips = Strips(avatar, keep, ~shut if keep is None else keep & ~shut, sized, device)
     coarse = strips.whole(_COARSE)
     if not len(coarse.texels.pixels):
         raise AvatarError(f"avatar {avatar.name!r} has no texture coordinates inside the atlas: unwrap it first")
@@ -176,9 +177,9 @@ def bake(
             source.gain, source.offset = gain, offset
             source.correct(color)
     fields = disagreements(coarse.texels, graph, samples, weights) if gap > AGREE else None
-    color, owner = blend(coarse.texels, seen, colors, fields)
+    color, _, trust = blend(coarse.texels, seen, colors, fields)
     mirror = Mirror(avatar.mesh, device) if options.mirror else None
-    rest = _coarse_rest(avatar, coarse.texels, graph, color, owner, paint, options, mirror)
+    rest = _coarse_rest(avatar, coarse.texels, graph, color, trust, paint, shut, options, mirror)
 
     # every texel
     size = options.size
@@ -190,7 +191,7 @@ def bake(
         strip = strips.at(size, rows)
         texels = strip.texels
         read = [source.trimmed(view) for source, view in zip(sources, strip.views, strict=True)]
-        color, best = blend(texels, [view for view, _ in read], [color for _, color in read], fields)
+        color, best, _ = blend(texels, [view for view, _ in read], [color for _, color in read], fields)
         old_color = old.paint(texels, size)
         missing = best < 0
         if options.strength < 1:
@@ -507,26 +508,28 @@ def _coarse_rest(
     texels: TexelBuffer,
     graph: SurfaceGraph,
     color: torch.Tensor,
-    owner: torch.Tensor,
+    trust: torch.Tensor,
     paint: torch.Tensor,
+    shut: np.ndarray,
     options: BakeOptions,
     mirror: Mirror | None,
 ) -> Continuation:
-    """What fills the unseen places, from the coarse atlas: its mirrored texels count as seen."""
+    """What fills the unseen places, from the coarse atlas: its mirrored texels count as seen. Triangles that are ``shut`` (F,) bool keep
+    their paint, for the colours around a mouth say nothing of its inside."""
     import torch
 
-    known = owner >= 0
     if options.strength < 1:
         color = torch.lerp(paint, color, float(options.strength))
     if mirror is not None:
-        atlas = texels.image(color).reshape(-1, 3)
-        there = texels.image(known).reshape(-1)
-        missing = torch.nonzero(~known).squeeze(1)
-        done = mirror.fill(Unseen(texels.pixels[missing], texels.faces[missing], texels.bary[missing]), atlas, there)
-        known = known.clone()
-        known[missing[done]] = True
-        color = atlas[texels.pixels]
-    return continuation(texels, graph, color, known, paint, _parts(avatar), options.fill)
+        atlas = texels.image(torch.cat([color, trust[:, None]], 1)).reshape(-1, 4)
+        missing = torch.nonzero(trust == 0).squeeze(1)
+        places = Unseen(texels.pixels[missing], texels.faces[missing], texels.bary[missing])
+        mirror.fill(places, atlas, atlas[:, 3] > 0)
+        color, trust = atlas[texels.pixels].split([3, 1], 1)
+        trust = trust[:, 0]
+    rest = continuation(texels, graph, color, trust, paint, _parts(avatar), options.fill)
+    rest.reached &= ~torch.as_tensor(shut, device=paint.device)
+    return rest
 
 
 def _parts(avatar: Avatar) -> np.ndarray:

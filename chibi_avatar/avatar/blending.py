@@ -58,9 +58,9 @@ def comparison(
 
 def blend(
     texels: TexelBuffer, seen: list[ViewTexels], colors: list[torch.Tensor], fields: Fields | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """One colour (C, 3) per texel, and (C,) int64 which view has most weight there, -1 where none reached. ``fields`` come from
-    :func:`disagreements`, None where the views agree; ``colors`` are used up."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """One colour (C, 3) per texel, (C,) int64 which view has most weight there, -1 where none reached, and (C,) how much, 0 there.
+    ``fields`` come from :func:`disagreements`, None where the views agree; ``colors`` are used up."""
     import torch
 
     count = len(texels.pixels)
@@ -102,7 +102,7 @@ def blend(
     total /= mass.clamp(min=1e-12)[:, None]
     if fields is not None:
         total += middle / middle_mass.clamp(min=1e-12)[:, None] + soft / soft_mass.clamp(min=1e-12)[:, None]
-    return total.clamp_(0, 1), owner
+    return total.clamp_(0, 1), owner, best
 
 
 def _add(target: torch.Tensor, index: torch.Tensor, values: torch.Tensor) -> None:

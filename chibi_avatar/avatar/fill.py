@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import torch
 
 
+_TRUSTED = 0.4  # mean weight of its texels from which a point of the surface counts as seen
+
+
 def mirror_faces(mesh: Mesh) -> np.ndarray:
     """(F,) bool: triangles whose mirrored vertices are a triangle of the mesh again."""
     if mesh.mirror is None:
@@ -96,12 +99,12 @@ def continuation(
     texels: TexelBuffer,
     graph: SurfaceGraph,
     color: torch.Tensor,
-    known: torch.Tensor,
+    trust: torch.Tensor,
     paint: torch.Tensor,
     part: np.ndarray,
     follow: str = "auto",
 ) -> Continuation:
-    """How to fill what is not ``known`` (C,) of a coarse atlas with ``color`` (C, 3). ``part`` (F,) numbers the parts of the figure.
+    """How to fill what has no ``trust`` (C,) of a coarse atlas with ``color`` (C, 3). ``part`` (F,) numbers the parts of the figure.
 
     ``"paint"``: the paint (C, 3) with every colour changed as the pictures changed it where they were seen, plus what is left of the
     difference, continued harmonically from the border of the unseen area. ``"surface"``: the picture's own colours continued the same
@@ -112,9 +115,10 @@ def continuation(
     device = color.device
     parts = torch.as_tensor(part, device=device).long()
     palette, base = None, torch.zeros_like(paint)
+    known = trust > 0
     if follow != "surface" and bool(known.any()):
         of = parts[texels.faces]
-        palette = Palette(of[known], paint[known], color[known], int(part.max()) + 1)
+        palette = Palette(of[known], paint[known], color[known], trust[known], int(part.max()) + 1)
         base = palette.apply(of, paint)
         if follow == "auto" and not _tells(color[known], base[known]):
             palette, base = None, torch.zeros_like(paint)
@@ -129,10 +133,16 @@ def continuation(
     chosen = torch.nonzero(known & torch.as_tensor(near, device=device)[texels.faces]).squeeze(1)
     bary = texels.bary[chosen].cpu().numpy().astype(np.float64) ** 3
     vertices = triangles[texels.faces[chosen].cpu().numpy()]
-    field, mass = graph.gather(vertices, bary, (color[chosen] - base[chosen]).cpu().numpy())
+    weight = trust[chosen, None]
+    values, mass = graph.gather(
+        vertices, bary, torch.cat([(color[chosen] - base[chosen]) * weight, weight], 1).cpu().numpy()
+    )
+    field = values[:, :3] / np.maximum(values[:, 3:], 1e-12)
+    # under paint that tells the colours, better nothing than what a view hardly saw: it would spread over all that is hidden
+    known_point = (mass > 0.02) & (values[:, 3] > (0 if palette is None else _TRUSTED))
     region = np.zeros(graph.count, bool)
     region[graph.point[triangles[near]]] = True
-    field, reached = graph.extend(field, mass > 1e-3, region)
+    field, reached = graph.extend(field, known_point, region)
     lit = reached[graph.point][triangles].all(1)
     return Continuation(
         torch.as_tensor(graph.to_vertices(field), device=device), torch.as_tensor(lit, device=device), parts, palette

@@ -19,11 +19,13 @@ class Palette:
     ``part`` (N,) int64 below ``parts``, ``paint`` and ``picture`` (N, 3) float32 0..1 are seen texels.
     """
 
-    def __init__(self, part: torch.Tensor, paint: torch.Tensor, picture: torch.Tensor, parts: int) -> None:
+    def __init__(
+        self, part: torch.Tensor, paint: torch.Tensor, picture: torch.Tensor, trust: torch.Tensor, parts: int
+    ) -> None:
         import torch
 
         cells = (_STEPS + 1) ** 3
-        change = torch.cat([picture - paint, torch.ones_like(paint[:, :1])], 1).double()
+        change = torch.cat([picture - paint, torch.ones_like(paint[:, :1])], 1).double() * trust[:, None]
         table = torch.zeros((parts * cells, 4), dtype=torch.float64, device=paint.device)
         for cell, share in _corners(part, paint):
             table.index_add_(0, cell, change * share[:, None])

@@ -38,12 +38,16 @@ class Strip:
 
 
 class Strips:
-    """The strips of an avatar's atlas as ``cameras`` see them. ``keep`` (F,) bool: triangles painted from the atlas, None for all."""
+    """The strips of an avatar's atlas as ``cameras`` see them. ``keep`` (F,) bool: triangles painted from the atlas, None for all;
+    ``seen`` (F,) bool: those of them that the views may paint."""
 
-    def __init__(self, avatar: Avatar, keep: np.ndarray | None, cameras: Sequence[Camera], device: Any) -> None:
-        self.looks = look_all(avatar, cameras, keep, device)
+    def __init__(
+        self, avatar: Avatar, keep: np.ndarray | None, seen: np.ndarray, cameras: Sequence[Camera], device: Any
+    ) -> None:
+        self.looks = look_all(avatar, cameras, seen, device)
         self._avatar, self._keep, self._device = avatar, keep, device
-        self._key = (*identity(avatar), None if keep is None else keep.tobytes(), tuple(cameras), str(device))
+        labels = (None if keep is None else keep.tobytes(), seen.tobytes())
+        self._key = (*identity(avatar), *labels, tuple(cameras), str(device))
 
     @staticmethod
     def rows(size: int) -> list[tuple[int, int]]:

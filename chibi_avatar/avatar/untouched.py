@@ -1,4 +1,5 @@
-"""What a bake must leave as it is: texels of the atlas that belong to layers it does not paint, and the colour factors of materials."""
+"""What a bake must leave as it is: texels of the atlas that belong to layers it does not paint, or that no picture of an avatar at rest
+can show; and the colour factors of materials."""
 
 from __future__ import annotations
 
@@ -8,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .model import Avatar
+from .model import Avatar, Mesh
 from .texels import TexelBuffer, texel_gbuffer
 
 if TYPE_CHECKING:
     import torch
 
 _TILES = 8  # repeats of the texture to each side that are looked at
+_OPENS = 4.0  # times that a triangle grows in an expression from which a picture at rest has no room for what is painted there
 _EDGE = 1e-5  # what ends on the border of a tile is not in the next one
 
 
@@ -36,6 +38,23 @@ def bystanders(avatar: Avatar, keep: np.ndarray | None, size: int, device: Any =
             if here.any():
                 shifted = replace(mesh, uvs=(mesh.uvs - np.array([x, y], np.float32)).astype(np.float32))
                 yield texel_gbuffer(shifted, size, here, device)
+
+
+def folded(mesh: Mesh) -> np.ndarray:
+    """(F,) bool: triangles that open only in an expression: the inside of the mouth, and lids. At rest they are a line in the picture, and
+    what was baked from it would be stripes when they open."""
+    rest = _areas(mesh.positions[mesh.faces])
+    out = np.zeros(len(rest), bool)
+    for shift in mesh.morphs.values():
+        faces = np.flatnonzero((shift != 0).any(1)[mesh.faces].any(1) & ~out)
+        corners = mesh.faces[faces]
+        out[faces] = _areas(mesh.positions[corners] + shift[corners]) > _OPENS * rest[faces]
+    return out
+
+
+def _areas(corners: np.ndarray) -> np.ndarray:
+    """Of triangles (F, 3, 3): (F,)."""
+    return np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
 
 
 def tints(avatar: Avatar, device: Any = "cpu") -> torch.Tensor | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .camera import Camera, framing
 from .gbuffer import covering, gbuffer
-from .model import Avatar
+from .model import Avatar, Mesh
 from .raster import chunks
 from .texels import TexelBuffer, mesh_digest
 from .workers import each
@@ -46,9 +46,13 @@ class Look:
     camera: Camera
     mask: np.ndarray  # (H, W) bool, the guide's silhouette
     depth: torch.Tensor  # (H·W,) float32 metres along the view, inf where nothing is or an overlay hides it
+    piece: (
+        torch.Tensor
+    )  # (H·W,) int32, which piece of the mesh is seen, see :func:`pieces`; where nothing is, it says nothing
     edge: torch.Tensor  # (H·W,) uint8 pixels to the nearest silhouette or depth edge, at most RAMP
     slope: torch.Tensor  # (F, 4) float32: each triangle's depth per pixel to the right and down, its least and greatest depth, as on the screen
     drawn: torch.Tensor  # (F,) bool: triangles that this view may paint
+    pieces: torch.Tensor  # (F,) int32: of which piece they are
     side_face: torch.Tensor | None  # (F,) bool: the face, when this view sees it from the side
     pixels: torch.Tensor  # (N,) int64, the pixels away from depth edges
     uv: torch.Tensor  # (N, 2) float32, where they lie in the atlas
@@ -90,7 +94,8 @@ def look_all(avatar: Avatar, cameras: Sequence[Camera], atlas: np.ndarray | None
     who = (*identity(avatar), None if atlas is None else atlas.tobytes(), str(device))
     keys = [(*who, camera) for camera in cameras]
     missing = [camera for key, camera in zip(keys, cameras, strict=True) if key not in _LOOKS]
-    made = dict(zip(missing, each(lambda camera: _look(avatar, camera, atlas, device), missing), strict=True))
+    own = pieces(avatar.mesh) if missing else None
+    made = dict(zip(missing, each(lambda camera: _look(avatar, camera, atlas, own, device), missing), strict=True))
     results = [_LOOKS.pop(key) if key in _LOOKS else made[camera] for key, camera in zip(keys, cameras, strict=True)]
     if str(device) == "cpu":
         _LOOKS.update(zip(keys, results, strict=True))
@@ -99,7 +104,20 @@ def look_all(avatar: Avatar, cameras: Sequence[Camera], atlas: np.ndarray | None
     return results
 
 
-def _look(avatar: Avatar, camera: Camera, atlas: np.ndarray | None, device: Any) -> Look:
+def pieces(mesh: Mesh) -> np.ndarray:
+    """(F,) int32: which connected piece of surface each triangle is of, over UV seams: a sleeve, a strand, the body."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    weld = np.arange(len(mesh.positions)) if mesh.weld is None else np.asarray(mesh.weld)
+    corner = weld[mesh.faces]
+    first, second = corner.ravel(), corner[:, [1, 2, 0]].ravel()
+    count = int(weld.max(initial=-1)) + 1
+    graph = coo_matrix((np.ones(len(first), bool), (first, second)), (count, count))
+    return connected_components(graph, directed=False)[1][corner[:, 0]].astype(np.int32)
+
+
+def _look(avatar: Avatar, camera: Camera, atlas: np.ndarray | None, own: np.ndarray, device: Any) -> Look:
     import torch
 
     mesh = avatar.mesh
@@ -135,7 +153,9 @@ def _look(avatar: Avatar, camera: Camera, atlas: np.ndarray | None, device: Any)
     if "face" in avatar.parts and camera.axes[2][2] < 0.6:
         side_face = torch.as_tensor(mesh.face_part == avatar.parts.index("face"), device=device)
     mask = (raster.face >= 0).cpu().numpy()
-    return Look(camera, mask, depth, edge.reshape(-1), slope, drawn, side_face, raster.pixels[inner], uv)
+    piece = torch.as_tensor(own, device=device)
+    seen = raster.image(piece[raster.faces], -1).reshape(-1)
+    return Look(camera, mask, depth, seen, edge.reshape(-1), slope, drawn, piece, side_face, raster.pixels[inner], uv)
 
 
 def _near_seen(faces: np.ndarray, seen: np.ndarray, area: np.ndarray) -> np.ndarray:
@@ -230,6 +250,8 @@ def project(look: Look, texels: TexelBuffer, surface: tuple[torch.Tensor, torch.
             return (there - torch.index_select(depth, 0, row * width + column)).abs_() <= bound
 
         seen = (x > 0) & (y > 0) & (x < width) & (y < height) & lies(column, row, own, x, y, plane, bound)
+        # layers that touch hide each other although neither lies behind
+        seen &= torch.index_select(look.piece, 0, row * width + column) == torch.index_select(look.pieces, 0, face)
         kept = torch.nonzero(seen).squeeze(1)
         if not len(kept):
             continue

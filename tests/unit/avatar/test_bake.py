@@ -11,13 +11,16 @@ from chibi_testing.shapes import figure
 from scipy.ndimage import binary_dilation, binary_erosion, map_coordinates
 
 from chibi_avatar.avatar import strips
-from chibi_avatar.avatar.bake import BakeOptions, bake
+from chibi_avatar.avatar.bake import BakeOptions, atlas_faces, bake
+from chibi_avatar.avatar.build import build_avatar
 from chibi_avatar.avatar.camera import Camera, Views, view_set
 from chibi_avatar.avatar.guides import guide_maps
 from chibi_avatar.avatar.metrics import delta_e2000, psnr, srgb_to_lab
 from chibi_avatar.avatar.model import AvatarError, Material, Texture
 from chibi_avatar.avatar.padding import pull_push, seam_edges
 from chibi_avatar.avatar.texels import texel_gbuffer
+from chibi_avatar.avatar.untouched import folded
+from tools.gallery import random_character
 
 SIZE = 512  # of the atlas in these tests
 VIEW = 256
@@ -138,6 +141,42 @@ def test_unseen_paint_takes_the_colours_of_the_pictures(truth):
     unseen = result.coverage.reshape(-1)[texels.pixels.numpy()] == 0
     assert result.report["fill"] == "paint" and unseen.mean() > 0.4
     assert psnr(result.atlas.reshape(-1, 3)[texels.pixels.numpy()][unseen], new[unseen]) >= 22
+
+
+@pytest.fixture(scope="module")
+def worn():
+    """An avatar in layers: guides of its own paint, and the bake of them."""
+    avatar = build_avatar(random_character(2), texture_size=512)
+    views = view_set(avatar, "sides4", 512)
+    return avatar, views, bake(avatar, guide_maps(avatar, views, ["paint"])["paint"], views, BakeOptions(512))
+
+
+def _paint(avatar):
+    return avatar.textures[avatar.atlas].pixels[:, :, :3].reshape(-1, 3) / 255
+
+
+def test_what_is_under_clothes_keeps_its_colour(worn):
+    """A sleeve's colour would creep over the arm below it: at least 22 dB where no view looked, of all that is worn."""
+    avatar, _, result = worn
+    inside = (texel_gbuffer(avatar.mesh, 512, atlas_faces(avatar)).raster.face >= 0).numpy().reshape(-1)
+    unseen = inside & (result.coverage.reshape(-1) == 0)
+    assert unseen.sum() > 0.3 * inside.sum()
+    assert psnr(result.atlas.reshape(-1, 3)[unseen], _paint(avatar)[unseen]) >= 22
+
+
+def test_what_opens_in_an_expression_keeps_its_paint(worn):
+    """An open mouth would show the line of the closed one, drawn out to stripes."""
+    avatar, views, result = worn
+    shut = folded(avatar.mesh)
+    assert 100 < shut.sum() < 600 and set(avatar.mesh.face_part[shut]) == {avatar.parts.index("face")}
+    texels = texel_gbuffer(avatar.mesh, 512, atlas_faces(avatar))
+    mouth = texels.pixels[torch.as_tensor(shut)[texels.faces]].numpy()
+    old = _paint(avatar)[mouth]
+    assert len(mouth) > 200 and not result.coverage.reshape(-1)[mouth].any()
+    assert psnr(result.atlas.reshape(-1, 3)[mouth], old) >= 30
+    green = np.full((4, 512, 512, 3), (0.1, 0.8, 0.2), np.float32)
+    other = bake(avatar, green, views, BakeOptions(512, fill="surface")).atlas.reshape(-1, 3)[mouth]
+    assert np.quantile(np.abs(other - old).max(1), 0.75) < 0.01  # but for its border, which meets the green
 
 
 def test_the_mirror_fills_one_side_exactly(truth):
