@@ -105,7 +105,10 @@ EYE_HEIGHT = {
     "tareme": 0.95,
     "downturned": 0.95,
     "narrow": 0.66,
+    "sleepy": 0.68,
+    "half_closed": 0.62,
 }
+_HALF_LIDDED = ("sleepy", "half_closed")  # the lid hangs over the iris, which stays as tall as in an open eye
 
 
 def _eye(
@@ -119,14 +122,15 @@ def _eye(
     dx = c.x[area] - side * EYE_X
     u = dx * side / (EYE_W * wide)  # outwards positive
     v = (c.y[area] - EYE_Y + 0.006 - tilt * u * EYE_W) / EYE_H
-    lid = 0.30 if style.startswith(("sleepy", "half")) else 2.0
     r = (np.abs(u) ** power + np.abs(v * np.where(v < 0, 0.99, 1.0)) ** power) ** (1 / power)
-    inside = step(1 + aa, 1 - aa, r) * step(lid + aa, lid - aa, v)
+    inside = step(1 + aa, 1 - aa, r)
 
     white = mix(np.float32([1.0, 0.995, 0.99]), np.float32([0.80, 0.76, 0.86]), step(0.30, 0.85, v))
     eye = np.broadcast_to(white, (*u.shape, 3)).astype(np.float32)
     # iris: fills the height, dark at the top, light at the bottom
-    iu, iv = (u + 0.02) / 0.80, (v + 0.02) / 1.01
+    tall = next((EYE_HEIGHT[k] for k in _HALF_LIDDED if style.startswith(k)), 1.0)
+    lower = 1 - tall
+    iu, iv = (u + 0.02) / 0.80, (v * tall - lower + 0.02) / 1.01
     ir = np.hypot(iu, iv)
     top = shaded(iris, 0.40, 1.15, 0.02)
     low = mix(shaded(iris, 1.28, 0.80), np.float32([1, 1, 1]), 0.12)
@@ -141,7 +145,7 @@ def _eye(
     eye = mix(eye, body, step(1 + aa, 1 - aa, ir))
     eye = mix(eye, shaded(iris, 0.22, 0.9), 0.40 * step(0.58, 0.90, v))  # the lid's shadow
     # highlights sit towards the key light, on the same side in both eyes
-    hx, hy = dx / EYE_W, (c.y[area] - EYE_Y) / EYE_H
+    hx, hy = dx / EYE_W, (c.y[area] - EYE_Y) / EYE_H * tall - lower / 2
     if style.startswith("star"):
         bright = _star(hx + 0.05, hy - 0.08, 0.46, aa)
     elif style.startswith("heart"):
@@ -155,15 +159,12 @@ def _eye(
 
     # upper lashes: a crescent, thin inside, thick and winged outside
     grow = np.clip(0.55 + 0.45 * u, 0.15, 1.2)
-    upper = np.minimum(lid, 1.0)
-    top_r = r if lid > 1 else (np.abs(u) ** power + np.abs((v + (1 - upper)) * 1.0) ** power) ** (1 / power)
-    height = v if lid > 1 else v + (1 - upper)
-    turn = np.arctan2(height, u)  # 0 at the outer corner, pi at the inner one
+    turn = np.arctan2(v, u)  # 0 at the outer corner, pi at the inner one
     taper = step(-0.10, 0.75, turn) * step(np.pi - 0.25, np.pi - 1.10, turn) * (turn > -0.2)
     thick = (0.070 + (0.135 if presentation != "masculine" else 0.085) * grow) * taper
-    band = step(-aa, aa, top_r - (1 - 0.40 * thick)) * step(1 + thick + aa, 1 + thick - aa, top_r) * (thick > 0.004)
+    band = step(-aa, aa, r - (1 - 0.40 * thick)) * step(1 + thick + aa, 1 + thick - aa, r) * (thick > 0.004)
     wing_reach = 0.12 if presentation != "masculine" else 0.06
-    wing_v = (height - (0.22 + 0.55 * np.clip(u - 0.86, 0, 1))) / np.maximum(
+    wing_v = (v - (0.22 + 0.55 * np.clip(u - 0.86, 0, 1))) / np.maximum(
         0.13 * (1 - (u - 0.86) / (wing_reach + 0.10)), 0.01
     )
     wing = (
@@ -174,7 +175,7 @@ def _eye(
     c.blend(area, lash, np.maximum(band, wing))
     if presentation == "feminine":
         for at, lean in ((0.58, 0.30), (0.82, 0.55)):
-            along = np.clip((height - 0.86 * np.sqrt(max(0.0, 1 - at * at))) / 0.36, -0.2, 1.4)
+            along = np.clip((v - 0.86 * np.sqrt(max(0.0, 1 - at * at))) / 0.36, -0.2, 1.4)
             flick = (
                 step(0.060, 0.030, np.abs(u - at - lean * 0.30 * along) / np.maximum(1.05 - along, 0.05))
                 * (along > 0)
@@ -185,8 +186,8 @@ def _eye(
     under = step(0.050, 0.020, np.abs(r - 1.015)) * step(-0.62, -0.80, v) * step(-0.45, 0.25, u)
     c.blend(area, mix(lash, skin, 0.30), 0.9 * under)
     fold = (
-        step(0.030, 0.010, np.abs(top_r - 1 - thick - 0.085))
-        * step(0.70, 0.85, height)
+        step(0.030, 0.010, np.abs(r - 1 - thick - 0.085))
+        * step(0.70, 0.85, v)
         * step(-0.75, -0.45, u)
         * step(0.85, 0.5, u)
     )
