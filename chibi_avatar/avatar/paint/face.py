@@ -92,7 +92,7 @@ _STYLES = {  # width, tilt (outer corner up), roundness exponent; the height is 
     "downturned": (1.02, -0.09, 2.3),
     "narrow": (1.05, 0.05, 2.1),
     "sleepy": (1.02, -0.04, 2.3),
-    "half_closed": (1.02, 0.00, 2.3),
+    "half_lidded": (1.02, 0.00, 2.3),
 }
 EYE_HEIGHT = {
     "big": 1.06,
@@ -106,9 +106,9 @@ EYE_HEIGHT = {
     "downturned": 0.95,
     "narrow": 0.66,
     "sleepy": 0.68,
-    "half_closed": 0.62,
+    "half_lidded": 0.62,
 }
-_HALF_LIDDED = ("sleepy", "half_closed")  # the lid hangs over the iris, which stays as tall as in an open eye
+_HALF_LIDDED = ("sleepy", "half_lidded")  # the lid hangs over the iris, which stays as tall as in an open eye
 
 
 def _eye(
