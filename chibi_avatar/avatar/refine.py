@@ -50,11 +50,10 @@ class Target:
         """What an atlas (S·S, 3) float32 shows: (N, 3)."""
         return bilinear(flat.view(self.size, self.size, 3), self.place)
 
-    def texels(self, chosen: torch.Tensor) -> torch.Tensor:
-        """The four texels (K, 4) that count in pixels ``chosen`` (K,) int64 of the N; two to a row."""
-        corner = self._corner(self.place[chosen]).long()
-        first = corner[:, 1] * self.size + corner[:, 0]
-        return first[:, None] + first.new_tensor([0, 1, self.size, self.size + 1])
+    def corners(self, chosen: torch.Tensor) -> torch.Tensor:
+        """The first of the four texels that count in pixels ``chosen`` (K,) int64 of the N; the others are right, below and both."""
+        column, row = self._corner(self.place[chosen]).long().unbind(1)
+        return row * self.size + column
 
     def shares(self, chosen: torch.Tensor) -> torch.Tensor:
         """How much each of them counts (K, 4)."""
@@ -77,6 +76,8 @@ def refine(flat: torch.Tensor, owner: torch.Tensor, targets: list[Target], round
 
     moving = torch.zeros(len(flat), dtype=torch.bool, device=flat.device)
     slot = torch.full((len(flat),), -1, dtype=torch.int32, device=flat.device)
+    size = targets[0].size
+    steps = torch.tensor([0, 1, size, size + 1], device=flat.device)
 
     def choose(target: Target) -> tuple[Target, torch.Tensor, torch.Tensor]:
         """Which pixels have a say, (K,) int64 of the N, and what they miss (K, 3)."""
@@ -88,16 +89,17 @@ def refine(flat: torch.Tensor, owner: torch.Tensor, targets: list[Target], round
         gap = torch.index_select(gap, 0, mine)
         if conflict:
             gap -= _local_mean(gap, target.pixels[mine], target.shape)
-        wrong = gap.abs().amax(1) > _SMALLEST
-        moving[target.texels(mine[wrong]).flatten()] = True  # views may mark the same texel, all write the same
+        wrong = target.corners(mine[gap.abs().amax(1) > _SMALLEST])
+        for step in steps:
+            moving[wrong + step] = True  # views may mark the same texel, all write the same
         return target, mine, gap
 
     def equations(item: tuple[Target, torch.Tensor, torch.Tensor]) -> tuple[csr_matrix, np.ndarray]:
         """How much of each moving texel the pixels show that see any (K, M), and what they miss (K, 3)."""
         target, mine, gap = item
-        slots = torch.index_select(slot, 0, target.texels(mine).flatten()).view(-1, 4)
-        near = torch.nonzero(slots.amax(1) >= 0).squeeze(1)
-        slots = torch.index_select(slots, 0, near)
+        corner = target.corners(mine)
+        near = torch.nonzero(torch.index_select(seen, 0, corner)).squeeze(1)
+        slots = torch.index_select(slot, 0, (corner[near, None] + steps).flatten()).view(-1, 4)
         shares = target.shares(mine[near]).mul_(slots >= 0)  # what stays has no part in it
         columns = slots.clamp_(min=0).flatten().cpu().numpy()
         rows = np.arange(0, slots.numel() + 1, 4, dtype=np.int32)
@@ -109,6 +111,9 @@ def refine(flat: torch.Tensor, owner: torch.Tensor, targets: list[Target], round
     if not len(texels):
         return
     slot[texels] = torch.arange(len(texels), dtype=torch.int32, device=flat.device)
+    seen = moving.clone()  # from each texel on as a corner
+    for step in (1, size, size + 1):
+        seen[:-step] |= moving[step:]
     color = _projected_back(each(equations, chosen), flat[texels].cpu().numpy(), rounds)
     flat[texels] = torch.as_tensor(color, device=flat.device)
 
@@ -135,15 +140,15 @@ def _block_mean(values: torch.Tensor, pixels: torch.Tensor, shape: tuple[int, in
     """The size of the mean of ``values`` (N, 3) over the square block of the picture that each of ``pixels`` (N,) lies in: (N,)."""
     import torch
 
+    height, width = shape
     side = 2 * _REACH
-    columns = -(-shape[1] // side)
-    row = torch.div(pixels, shape[1], rounding_mode="floor")
-    column = pixels - row * shape[1]
-    block = torch.div(row, side, rounding_mode="floor") * columns + torch.div(column, side, rounding_mode="floor")
-    count = columns * -(-shape[0] // side)
-    sums = torch.stack([torch.bincount(block, value, count) for value in values.double().unbind(1)], 1)
-    mean = sums / torch.bincount(block, minlength=count).clamp(min=1)[:, None]
-    return mean.abs().amax(1)[block].float()
+    columns, rows = -(-width // side), -(-height // side)
+    place = torch.arange(rows * side, device=pixels.device)[:height, None] // side * columns
+    place = (place + torch.arange(width, device=pixels.device) // side).view(-1)
+    block = torch.index_select(place, 0, pixels)
+    sums = torch.stack([torch.bincount(block, value, columns * rows) for value in values.T.double()], 1)
+    mean = sums / torch.bincount(block, minlength=columns * rows).clamp(min=1)[:, None]
+    return torch.index_select(mean.abs().amax(1).float(), 0, block)
 
 
 def _local_mean(values: torch.Tensor, pixels: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
