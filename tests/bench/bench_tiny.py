@@ -16,13 +16,17 @@ WORDS = "1girl, solo, chibi, pink hair, twintails, smile, upper body"
 
 
 def _median(work: Callable[[], object], times: int = 5) -> float:
+    return statistics.median(_times(work, times))
+
+
+def _times(work: Callable[[], object], times: int) -> list[float]:
     work()
     taken = []
     for _ in range(times):
         began = time.perf_counter()
         work()
         taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+    return taken
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +66,9 @@ def test_tiny(report, nodes) -> None:
     ]
     report(f"256² with the ControlNet: {_median(lambda: draw(256, *held)):.2f} s")
     # short enough that five calls would measure what else the machine did in that moment
-    seconds = _median(lambda: nodes.ChibiInstantPreview.execute(positive, vae, 0, 1), 201)
-    report(f"instant preview: {seconds * 1000:.0f} ms, median of 201 (goal 100 ms)")
+    taken = [1000 * t for t in _times(lambda: nodes.ChibiInstantPreview.execute(positive, vae, 0, 1), 201)]
+    report(
+        f"instant preview: {statistics.median(taken):.0f} ms, median of 201, the quickest {min(taken):.0f} (goal 100 ms)"
+    )
     total = sum(weights.path_of(part).stat().st_size for part in weights.FILES) / 1e6
     report(f"files: {total:.1f} MB together (limit 45 MB)")
