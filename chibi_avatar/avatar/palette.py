@@ -16,7 +16,7 @@ _PRIOR = 4.0  # texels that the more general mean counts for
 class Palette:
     """Mean change of colour by part and colour of the paint, a trilinear table.
 
-    ``part`` (N,) int64 below ``parts``, ``paint`` and ``picture`` (N, 3) float32 0..1 are seen texels.
+    ``part`` (N,) int64 below ``parts``, ``paint`` and ``picture`` (N, 3) float32 0..1 are seen texels, ``trust`` (N,) how well.
     """
 
     def __init__(

@@ -24,9 +24,7 @@ _GAIN = 1.5  # over-relaxation: two rounds do the work of three
 _LEAST = 0.25  # a texel that was hardly read is not moved further than this share of its reading would
 _CONTRADICTS = 0.1  # mean difference over the neighbourhood from which a view shows something else than the texture
 _REACH = 4  # pixels; slower differences are colour matching and blending at work, and stay
-_SMALLEST = (
-    0.5 / 255
-)  # difference below which a pixel is right; texels that only such pixels read stay: most of a flat drawing
+_SMALLEST = 0.5 / 255  # difference below which a pixel is right, and does not move the texels that it reads
 
 
 @dataclass
