@@ -179,7 +179,9 @@ def bake(
     fields = disagreements(coarse.texels, graph, samples, weights) if gap > AGREE else None
     color, _, trust = blend(coarse.texels, seen, colors, fields)
     mirror = Mirror(avatar.mesh, device) if options.mirror else None
-    rest = _coarse_rest(avatar, coarse.texels, graph, color, trust, paint, shut, options, mirror)
+
+    def find_rest() -> Continuation:
+        return _coarse_rest(avatar, coarse.texels, graph, color, trust, paint, shut, options, mirror)
 
     # every texel
     size = options.size
@@ -205,7 +207,8 @@ def bake(
         unseen = Unseen(pixels[missing], texels.faces[missing], texels.bary[missing])
         return unseen, torch.bincount(best + 1, minlength=len(sources) + 1)
 
-    unseen, painted = (list(column) for column in zip(*each(paint_strip, strips.rows(size)), strict=True))
+    rest, *done = each(lambda job: job(), [find_rest, *(partial(paint_strip, rows) for rows in strips.rows(size))])
+    unseen, painted = (list(column) for column in zip(*done, strict=True))
     painted = sum(painted).tolist()  # texels without a view, and of each view
     texels = sum(painted)
     inside = owner != _OUTSIDE

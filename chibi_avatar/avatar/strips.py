@@ -17,6 +17,7 @@ from .visibility import ViewTexels, identity, look_all, project
 from .workers import each
 
 _STRIP = 1 << 19  # texels of the atlas in one strip
+_LEAST = 4  # strips, so that all cores have some
 _KEPT = 2048  # atlases of up to this size are kept
 _CACHE_BYTES = 700_000_000
 _CACHE: OrderedDict[tuple, Strip] = OrderedDict()
@@ -52,7 +53,7 @@ class Strips:
     @staticmethod
     def rows(size: int) -> list[tuple[int, int]]:
         """(first, end) row of each strip of a ``size``² atlas."""
-        step = max(_STRIP // size, 1)
+        step = max(min(_STRIP // size, size // _LEAST), 1)
         return [(first, min(first + step, size)) for first in range(0, size, step)]
 
     def whole(self, size: int) -> Strip:
