@@ -22,7 +22,7 @@ from .registration import Fit, fit
 from .strips import Strips
 from .surface import SurfaceGraph
 from .texels import TexelBuffer, mesh_digest
-from .untouched import bystanders, folded, tints
+from .untouched import FOLDED, bystanders, opening, tints
 from .visibility import RAMP, Look, ViewTexels, sight
 from .workers import each, single_threaded
 
@@ -36,6 +36,7 @@ _OUTSIDE = -2  # owner of a texel that belongs to no chart; -1 where no view rea
 _ROUNDS = 2  # of refinement
 _CONFLICT = 4 / 255  # median difference of views from which they are different drawings, not the same one seen twice
 _BORDER = 5.0  # ΔE2000 between the sides of a seam from which it is a border in the paint
+_PLAIN = 0.1  # spread of colours (0..1) up to which nothing is painted: an avatar that was never painted has no mouth to keep
 _INKED = 0.15  # how much darker (0..1) than the ring inside them edge pixels are when they are a drawn outline
 _GRAPHS: dict[str, SurfaceGraph] = {}
 
@@ -129,8 +130,9 @@ def bake(
     pictures, alphas = _pictures(images, masks, views, notes)
     keep = atlas_faces(avatar)
     sized = [camera.resized(p.shape[1], p.shape[0]) for camera, p in zip(views.cameras, pictures, strict=True)]
-    shut = folded(avatar.mesh)
-    strips = Strips(avatar, keep, ~shut if keep is None else keep & ~shut, sized, device)
+    opens = opening(avatar.mesh)
+    shown = opens < FOLDED  # at rest
+    strips = Strips(avatar, keep, shown if keep is None else keep & shown, sized, device)
     coarse = strips.whole(_COARSE)
     if not len(coarse.texels.pixels):
         raise AvatarError(f"avatar {avatar.name!r} has no texture coordinates inside the atlas: unwrap it first")
@@ -181,7 +183,7 @@ def bake(
     mirror = Mirror(avatar.mesh, device) if options.mirror else None
 
     def find_rest() -> Continuation:
-        return _coarse_rest(avatar, coarse.texels, graph, color, trust, paint, shut, options, mirror)
+        return _coarse_rest(avatar, coarse.texels, graph, color, trust, paint, opens, options, mirror)
 
     # every texel
     size = options.size
@@ -270,8 +272,8 @@ def bake(
         },
         "notes": notes,
     }
-    shown = picture.cpu().numpy()
-    return BakeResult(avatar.with_textures(textures), shown, covered.view(size, size).float().cpu().numpy(), report)
+    seen_as = picture.cpu().numpy()
+    return BakeResult(avatar.with_textures(textures), seen_as, covered.view(size, size).float().cpu().numpy(), report)
 
 
 @dataclass
@@ -522,12 +524,12 @@ def _coarse_rest(
     color: torch.Tensor,
     trust: torch.Tensor,
     paint: torch.Tensor,
-    shut: np.ndarray,
+    opens: np.ndarray,
     options: BakeOptions,
     mirror: Mirror | None,
 ) -> Continuation:
-    """What fills the unseen places, from the coarse atlas: its mirrored texels count as seen. Triangles that are ``shut`` (F,) bool keep
-    their paint, for the colours around a mouth say nothing of its inside."""
+    """What fills the unseen places, from the coarse atlas: its mirrored texels count as seen. What ``opens`` (F,) only in an expression
+    keeps its paint, for the colours around a mouth say nothing of its inside."""
     import torch
 
     if options.strength < 1:
@@ -540,7 +542,10 @@ def _coarse_rest(
         color, trust = atlas[texels.pixels].split([3, 1], 1)
         trust = trust[:, 0]
     rest = continuation(texels, graph, color, trust, paint, _parts(avatar), options.fill)
-    rest.reached &= ~torch.as_tensor(shut, device=paint.device)
+    inside = torch.as_tensor(opens >= FOLDED, device=paint.device)
+    painted = paint[inside[texels.faces]]
+    if len(painted) and float((painted.amax(0) - painted.amin(0)).max()) > _PLAIN:
+        rest.reached &= ~inside
     return rest
 
 

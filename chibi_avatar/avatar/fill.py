@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     import torch
 
 
-_TRUSTED = 0.4  # mean weight of its texels from which a point of the surface counts as seen
-
-
 def mirror_faces(mesh: Mesh) -> np.ndarray:
     """(F,) bool: triangles whose mirrored vertices are a triangle of the mesh again."""
     if mesh.mirror is None:
@@ -104,7 +101,7 @@ def continuation(
     part: np.ndarray,
     follow: str = "auto",
 ) -> Continuation:
-    """How to fill what has no ``trust`` (C,) of a coarse atlas with ``color`` (C, 3). ``part`` (F,) numbers the parts of the figure.
+    """How to fill what has no ``trust`` (C,) 0..1 of a coarse atlas with ``color`` (C, 3). ``part`` (F,) numbers the parts of the figure.
 
     ``"paint"``: the paint (C, 3) with every colour changed as the pictures changed it where they were seen, plus what is left of the
     difference, continued harmonically from the border of the unseen area. ``"surface"``: the picture's own colours continued the same
@@ -138,11 +135,9 @@ def continuation(
         vertices, bary, torch.cat([(color[chosen] - base[chosen]) * weight, weight], 1).cpu().numpy()
     )
     field = values[:, :3] / np.maximum(values[:, 3:], 1e-12)
-    # under paint that tells the colours, better nothing than what a view hardly saw: it would spread over all that is hidden
-    known_point = (mass > 0.02) & (values[:, 3] > (0 if palette is None else _TRUSTED))
     region = np.zeros(graph.count, bool)
     region[graph.point[triangles[near]]] = True
-    field, reached = graph.extend(field, known_point, region)
+    field, reached = graph.extend(field, np.where(mass > 1e-3, values[:, 3], 0), region)
     lit = reached[graph.point][triangles].all(1)
     return Continuation(
         torch.as_tensor(graph.to_vertices(field), device=device), torch.as_tensor(lit, device=device), parts, palette

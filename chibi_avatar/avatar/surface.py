@@ -11,6 +11,8 @@ import numpy as np
 
 from .model import Mesh
 
+_HOLD = 50.0  # how much more a point that is fully trusted counts than all its neighbours
+
 
 class SurfaceGraph:
     """The welded vertices of a mesh and their edges."""
@@ -44,10 +46,11 @@ class SurfaceGraph:
             mass = 0.5 * mass + share * (self.weights @ mass)
         return np.where(mass[:, None] > 1e-9, total / np.maximum(mass, 1e-9)[:, None], 0.0)
 
-    def extend(self, values: np.ndarray, known: np.ndarray, region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Harmonic continuation inside ``region`` (P,): ``values`` (P, K) where ``known`` (P,), the Laplace equation elsewhere.
+    def extend(self, values: np.ndarray, trust: np.ndarray, region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Harmonic continuation inside ``region`` (P,) bool: the nearer to ``values`` (P, K) the more ``trust`` (P,) 0..1 they have, and
+        the Laplace equation where that is 0 (a screened Poisson equation).
 
-        Returns the field and (P,) bool of points that are connected to something known.
+        Returns the field and (P,) bool of points that are connected to something trusted.
         """
         from scipy.sparse import diags
         from scipy.sparse.csgraph import connected_components
@@ -55,17 +58,17 @@ class SurfaceGraph:
 
         places = np.flatnonzero(region)
         weights = self.weights[places][:, places]
-        known = known[places]
+        degree = np.asarray(weights.sum(1)).ravel()
         _, island = connected_components(weights, directed=False)
         lit = np.zeros(int(island.max(initial=0)) + 1, bool)
-        lit[island[known]] = True
+        lit[island[trust[places] > 0]] = True
         reached = lit[island]
-        local = np.where(known[:, None], values[places], 0.0)
-        open_points = np.flatnonzero(reached & ~known)
-        if len(open_points):
-            system = (diags(np.asarray(weights.sum(1)).ravel()) - weights).tocsr()[open_points]
-            fixed = np.flatnonzero(known)
-            local[open_points] = splu(system[:, open_points].tocsc()).solve(-(system[:, fixed] @ local[fixed]))
+        local = np.zeros((len(places), values.shape[1]))
+        inner = np.flatnonzero(reached)
+        if len(inner):
+            pull = _HOLD * trust[places][inner] ** 2 * np.maximum(degree[inner], 1e-12)
+            system = diags(degree[inner] + pull) - weights[inner][:, inner]
+            local[inner] = splu(system.tocsc()).solve(pull[:, None] * values[places][inner])
         field, connected = np.zeros((self.count, values.shape[1])), np.zeros(self.count, bool)
         field[places], connected[places] = local, reached
         return field, connected

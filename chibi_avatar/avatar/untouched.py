@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 _TILES = 8  # repeats of the texture to each side that are looked at
-_OPENS = 4.0  # times that a triangle grows in an expression from which a picture at rest has no room for what is painted there
+FOLDED = 4.0  # times that a triangle is smaller than its texture asks for, from which a picture has no room for what is painted there
 _EDGE = 1e-5  # what ends on the border of a tile is not in the next one
 
 
@@ -40,15 +40,26 @@ def bystanders(avatar: Avatar, keep: np.ndarray | None, size: int, device: Any =
                 yield texel_gbuffer(shifted, size, here, device)
 
 
-def folded(mesh: Mesh) -> np.ndarray:
-    """(F,) bool: triangles that open only in an expression: the inside of the mouth, and lids. At rest they are a line in the picture, and
-    what was baked from it would be stripes when they open."""
-    rest = _areas(mesh.positions[mesh.faces])
-    out = np.zeros(len(rest), bool)
+def opening(mesh: Mesh) -> np.ndarray:
+    """(F,) how many times larger an expression makes each triangle that is folded at rest, compared to its part; 1 for all others. What
+    opens is the inside of the mouth, and lids. Folded is what has much more texture than the rest of its part has for its size."""
+    rest = np.maximum(_areas(mesh.positions[mesh.faces]), 1e-12)
+    density = rest / np.maximum(_areas(np.pad(mesh.uvs, ((0, 0), (0, 1)))[mesh.faces]), 1e-12)
+    parts = [np.flatnonzero(mesh.face_part == part) for part in np.unique(mesh.face_part)]
+    folded = np.zeros(len(rest), bool)
+    for own in parts:
+        folded[own] = density[own] * FOLDED < np.median(density[own])
+    out = np.ones(len(rest))
     for shift in mesh.morphs.values():
-        faces = np.flatnonzero((shift != 0).any(1)[mesh.faces].any(1) & ~out)
+        faces = np.flatnonzero((shift != 0).any(1)[mesh.faces].any(1))
+        if not folded[faces].any():
+            continue
         corners = mesh.faces[faces]
-        out[faces] = _areas(mesh.positions[corners] + shift[corners]) > _OPENS * rest[faces]
+        grown = np.ones(len(rest))
+        grown[faces] = _areas(mesh.positions[corners] + shift[corners]) / rest[faces]
+        for own in parts:
+            grown[own] /= max(float(np.median(grown[own])), 1.0)
+        out = np.where(folded, np.maximum(out, grown), out)
     return out
 
 

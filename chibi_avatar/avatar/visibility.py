@@ -80,6 +80,8 @@ class ViewTexels:
 def identity(avatar: Avatar) -> tuple:
     """What sight depends on, but for the camera."""
     labels = hashlib.sha256(avatar.mesh.face_material.tobytes() + avatar.mesh.face_part.tobytes())
+    if avatar.mesh.weld is not None:
+        labels.update(np.ascontiguousarray(avatar.mesh.weld).data)
     for material in avatar.materials:
         if material.alpha_mode != "OPAQUE" and material.texture is not None:
             pixels = avatar.textures[material.texture].pixels
