@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .blending import AGREE, bilinear, blend, comparison, disagreements
+from .blending import AGREE, bilinear, blend, certainty, comparison, disagreements
 from .camera import Camera, Views
 from .fill import Continuation, Mirror, Unseen, continuation, fill_surface
 from .gbuffer import sample
@@ -20,9 +20,9 @@ from .padding import close_seams, pull_push, seam_points
 from .refine import Target, refine
 from .registration import Fit, fit
 from .strips import Strips
-from .surface import SurfaceGraph
-from .texels import TexelBuffer, mesh_digest
-from .untouched import FOLDED, bystanders, opening, tints
+from .surface import SurfaceGraph, surface_graph
+from .texels import TexelBuffer
+from .untouched import bystanders, folded, tints
 from .visibility import RAMP, Look, ViewTexels, sight
 from .workers import each, single_threaded
 
@@ -38,7 +38,6 @@ _CONFLICT = 4 / 255  # median difference of views from which they are different 
 _BORDER = 5.0  # ΔE2000 between the sides of a seam from which it is a border in the paint
 _PLAIN = 0.1  # spread of colours (0..1) up to which nothing is painted: an avatar that was never painted has no mouth to keep
 _INKED = 0.15  # how much darker (0..1) than the ring inside them edge pixels are when they are a drawn outline
-_GRAPHS: dict[str, SurfaceGraph] = {}
 
 
 @dataclass(frozen=True)
@@ -130,13 +129,12 @@ def bake(
     pictures, alphas = _pictures(images, masks, views, notes)
     keep = atlas_faces(avatar)
     sized = [camera.resized(p.shape[1], p.shape[0]) for camera, p in zip(views.cameras, pictures, strict=True)]
-    opens = opening(avatar.mesh)
-    shown = opens < FOLDED  # at rest
-    strips = Strips(avatar, keep, shown if keep is None else keep & shown, sized, device)
+    shut = folded(avatar.mesh)
+    strips = Strips(avatar, keep, ~shut if keep is None else keep & ~shut, sized, device)
     coarse = strips.whole(_COARSE)
     if not len(coarse.texels.pixels):
         raise AvatarError(f"avatar {avatar.name!r} has no texture coordinates inside the atlas: unwrap it first")
-    graph = _graph(avatar)
+    graph = surface_graph(avatar.mesh)
     old = _Old(avatar, device)
 
     # what each view is worth, on the coarse atlas
@@ -179,11 +177,12 @@ def bake(
             source.gain, source.offset = gain, offset
             source.correct(color)
     fields = disagreements(coarse.texels, graph, samples, weights) if gap > AGREE else None
-    color, _, trust = blend(coarse.texels, seen, colors, fields)
+    color, owner = blend(coarse.texels, seen, colors, fields)
+    trust = certainty(owner, seen)
     mirror = Mirror(avatar.mesh, device) if options.mirror else None
 
     def find_rest() -> Continuation:
-        return _coarse_rest(avatar, coarse.texels, graph, color, trust, paint, opens, options, mirror)
+        return _coarse_rest(avatar, coarse.texels, graph, color, trust, paint, shut, options, mirror)
 
     # every texel
     size = options.size
@@ -195,7 +194,7 @@ def bake(
         strip = strips.at(size, rows)
         texels = strip.texels
         read = [source.trimmed(view) for source, view in zip(sources, strip.views, strict=True)]
-        color, best, _ = blend(texels, [view for view, _ in read], [color for _, color in read], fields)
+        color, best = blend(texels, [view for view, _ in read], [color for _, color in read], fields)
         old_color = old.paint(texels, size)
         missing = best < 0
         if options.strength < 1:
@@ -272,8 +271,8 @@ def bake(
         },
         "notes": notes,
     }
-    seen_as = picture.cpu().numpy()
-    return BakeResult(avatar.with_textures(textures), seen_as, covered.view(size, size).float().cpu().numpy(), report)
+    shown = picture.cpu().numpy()
+    return BakeResult(avatar.with_textures(textures), shown, covered.view(size, size).float().cpu().numpy(), report)
 
 
 @dataclass
@@ -405,14 +404,6 @@ def _pictures(
     return pictures, alphas
 
 
-def _graph(avatar: Avatar) -> SurfaceGraph:
-    key = mesh_digest(avatar.mesh)
-    if key not in _GRAPHS:
-        _GRAPHS.clear()
-        _GRAPHS[key] = SurfaceGraph(avatar.mesh)
-    return _GRAPHS[key]
-
-
 def _outline_width(view: ViewTexels, color: torch.Tensor, paint: torch.Tensor) -> int:
     """How many pixels along the silhouette and depth edges are a drawn outline: clearly darker than the ring just inside them, and
     not because the paint (C, 3) is darker there too."""
@@ -524,11 +515,11 @@ def _coarse_rest(
     color: torch.Tensor,
     trust: torch.Tensor,
     paint: torch.Tensor,
-    opens: np.ndarray,
+    shut: np.ndarray,
     options: BakeOptions,
     mirror: Mirror | None,
 ) -> Continuation:
-    """What fills the unseen places, from the coarse atlas: its mirrored texels count as seen. What ``opens`` (F,) only in an expression
+    """What fills the unseen places, from the coarse atlas: its mirrored texels count as seen. What is ``shut`` (F,) bool at rest
     keeps its paint, for the colours around a mouth say nothing of its inside."""
     import torch
 
@@ -542,7 +533,7 @@ def _coarse_rest(
         color, trust = atlas[texels.pixels].split([3, 1], 1)
         trust = trust[:, 0]
     rest = continuation(texels, graph, color, trust, paint, _parts(avatar), options.fill)
-    inside = torch.as_tensor(opens >= FOLDED, device=paint.device)
+    inside = torch.as_tensor(shut, device=paint.device)
     painted = paint[inside[texels.faces]]
     if len(painted) and float((painted.amax(0) - painted.amin(0)).max()) > _PLAIN:
         rest.reached &= ~inside

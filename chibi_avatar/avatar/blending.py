@@ -58,21 +58,19 @@ def comparison(
 
 def blend(
     texels: TexelBuffer, seen: list[ViewTexels], colors: list[torch.Tensor], fields: Fields | None
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """One colour (C, 3) per texel, (C,) int64 which view has most weight there, -1 where none reached, and (C,) how sure it is of its
-    pixel, 0..1: near depth edges little, 0 where none reached. ``fields`` come from :func:`disagreements`, None where the views agree; ``colors`` are used up."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One colour (C, 3) per texel, and (C,) int64 which view has most weight there, -1 where none reached. ``fields`` come from
+    :func:`disagreements`, None where the views agree; ``colors`` are used up."""
     import torch
 
     count = len(texels.pixels)
     device = texels.pixels.device
     best = torch.zeros(count, device=device)
     owner = torch.full((count,), -1, dtype=torch.int64, device=device)
-    sure = torch.zeros(count, device=device)
     for number, view in enumerate(seen):
         before = torch.index_select(best, 0, view.index)
         better = view.weight > before
         owner[view.index[better]] = number
-        sure[view.index[better]] = ((view.edge[better].float() + 0.5) / RAMP).clamp_(max=1)
         best[view.index] = torch.where(better, view.weight, before)
     total = torch.zeros((count, 3), device=device)
     mass = torch.zeros(count, device=device)
@@ -104,7 +102,18 @@ def blend(
     total /= mass.clamp(min=1e-12)[:, None]
     if fields is not None:
         total += middle / middle_mass.clamp(min=1e-12)[:, None] + soft / soft_mass.clamp(min=1e-12)[:, None]
-    return total.clamp_(0, 1), owner, sure
+    return total.clamp_(0, 1), owner
+
+
+def certainty(owner: torch.Tensor, seen: list[ViewTexels]) -> torch.Tensor:
+    """How sure the ``owner`` (C,) of each texel, from :func:`blend`, is of its pixel: (C,) 0..1, near depth edges little, 0 where none is."""
+    import torch
+
+    sure = torch.zeros(len(owner), device=owner.device)
+    for number, view in enumerate(seen):
+        own = torch.index_select(owner, 0, view.index) == number
+        sure[view.index[own]] = ((view.edge[own].float() + 0.5) / RAMP).clamp_(max=1)
+    return sure
 
 
 def _add(target: torch.Tensor, index: torch.Tensor, values: torch.Tensor) -> None:

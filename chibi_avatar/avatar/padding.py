@@ -91,8 +91,7 @@ def pull_push(atlas: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     import torch
 
     size = atlas.shape[0]
-    step = max(_STRIP // size, 1) * 2
-    strips = [slice(first, min(first + step, size)) for first in range(0, size, step)]
+    strips = list(chunks(size, atlas.device, max(_STRIP // size, 1) * 2))
 
     def average(rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
         return _averaged(_halved(atlas[rows]), inside[rows, :, None].to(atlas.dtype))

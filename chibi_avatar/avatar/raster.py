@@ -205,7 +205,7 @@ def rasterize(
     chosen, corners = chosen[usable], corners[usable]
     area = _doubled_area(corners)
     usable = (area < 0) if cull else (area != 0)
-    chosen, corners = chosen[usable], corners[usable]
+    chosen, corners, area = chosen[usable], corners[usable], area[usable]
     empty = torch.iinfo(torch.int64).max
     buffer = torch.full((height * width,), empty, dtype=torch.int64, device=device)
     if len(chosen):
@@ -215,9 +215,8 @@ def rasterize(
         origin = corners[:, 0]
         e1, e2 = corners[:, 1, :2] - origin[:, :2], corners[:, 2, :2] - origin[:, :2]
         d1, d2 = depth[:, 1] - depth[:, 0], depth[:, 2] - depth[:, 0]
-        det = e1[:, 0] * e2[:, 1] - e1[:, 1] * e2[:, 0]
-        grad_x = (d1 * e2[:, 1] - d2 * e1[:, 1]) / det
-        grad_y = (d2 * e1[:, 0] - d1 * e2[:, 0]) / det
+        grad_x = (d1 * e2[:, 1] - d2 * e1[:, 1]) / area
+        grad_y = (d2 * e1[:, 0] - d1 * e2[:, 0]) / area
         triangle, row, first, end = _spans(corners[:, :, :2], width, height)
         filled = torch.nonzero(end > first).squeeze(1)
         triangle, row, first, end = (item[filled] for item in (triangle, row, first, end))

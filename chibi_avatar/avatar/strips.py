@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -62,9 +62,9 @@ class Strips:
 
     def at(self, size: int, rows: tuple[int, int]) -> Strip:
         """One strip, from the last bake if it is the same."""
-        return self._strip(size, rows, lambda function, items: [function(item) for item in items])
+        return self._strip(size, rows, map)
 
-    def _strip(self, size: int, rows: tuple[int, int], through: Callable[..., list[ViewTexels]]) -> Strip:
+    def _strip(self, size: int, rows: tuple[int, int], through: Callable[..., Iterable[ViewTexels]]) -> Strip:
         key = (*self._key, size, rows)
         with _LOCK:
             if key in _CACHE:
@@ -72,7 +72,7 @@ class Strips:
                 return _CACHE[key]
         texels = texel_gbuffer(self._avatar.mesh, size, self._keep, self._device, rows)
         surface = texels.surface()
-        strip = Strip(texels, through(lambda look: project(look, texels, surface), self.looks))
+        strip = Strip(texels, list(through(lambda look: project(look, texels, surface), self.looks)))
         if size <= _KEPT and str(self._device) == "cpu":  # a GPU's memory is for the sampler, and it is fast enough
             with _LOCK:
                 _CACHE[key] = strip

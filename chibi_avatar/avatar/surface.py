@@ -10,8 +10,23 @@ from typing import Any
 import numpy as np
 
 from .model import Mesh
+from .texels import mesh_digest
 
 _HOLD = 50.0  # how much more a point that is fully trusted counts than all its neighbours
+
+
+_LAST: dict[tuple, SurfaceGraph] = {}
+
+
+def surface_graph(mesh: Mesh) -> SurfaceGraph:
+    """The graph of all of ``mesh``; the last one is kept."""
+    key = mesh_digest(mesh), None if mesh.weld is None else np.asarray(mesh.weld).tobytes()
+    graph = _LAST.get(key)
+    if graph is None:
+        graph = SurfaceGraph(mesh)
+        _LAST.clear()
+        _LAST[key] = graph
+    return graph
 
 
 class SurfaceGraph:
@@ -34,6 +49,12 @@ class SurfaceGraph:
         graph = coo_matrix((weight[different], (a[different], b[different])), (self.count, self.count)).tocsr()
         self.weights = graph + graph.T  # (P, P) symmetric
         self.degree = np.asarray(self.weights.sum(1)).ravel()
+
+    def pieces(self, faces: np.ndarray) -> np.ndarray:
+        """(F,) int32: which connected piece of surface each of the mesh's ``faces`` (F, 3) is of: a sleeve, a strand, the body."""
+        from scipy.sparse.csgraph import connected_components
+
+        return connected_components(self.weights, directed=False)[1][self.point[faces[:, 0]]]
 
     def smooth(self, values: np.ndarray, trust: np.ndarray, rounds: int) -> np.ndarray:
         """Blur ``values`` (P, K) over the surface by ``rounds`` of averaging, each point counting with ``trust`` (P,); points that no

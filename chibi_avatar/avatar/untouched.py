@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 _TILES = 8  # repeats of the texture to each side that are looked at
-FOLDED = 4.0  # times that a triangle is smaller than its texture asks for, from which a picture has no room for what is painted there
+_FOLDED = 4.0  # times that a triangle is smaller than its texture asks for, from which a picture has no room for what is painted there
 _EDGE = 1e-5  # what ends on the border of a tile is not in the next one
 
 
@@ -40,27 +40,25 @@ def bystanders(avatar: Avatar, keep: np.ndarray | None, size: int, device: Any =
                 yield texel_gbuffer(shifted, size, here, device)
 
 
-def opening(mesh: Mesh) -> np.ndarray:
-    """(F,) how many times larger an expression makes each triangle that is folded at rest, compared to its part; 1 for all others. What
-    opens is the inside of the mouth, and lids. Folded is what has much more texture than the rest of its part has for its size."""
+def folded(mesh: Mesh) -> np.ndarray:
+    """(F,) bool: triangles that have much more texture than the rest of their part for their size at rest, and that an expression makes
+    much larger than it makes the part: the inside of the mouth."""
     rest = np.maximum(_areas(mesh.positions[mesh.faces]), 1e-12)
     density = rest / np.maximum(_areas(np.pad(mesh.uvs, ((0, 0), (0, 1)))[mesh.faces]), 1e-12)
     parts = [np.flatnonzero(mesh.face_part == part) for part in np.unique(mesh.face_part)]
-    folded = np.zeros(len(rest), bool)
+    small, opens = np.zeros(len(rest), bool), np.zeros(len(rest), bool)
     for own in parts:
-        folded[own] = density[own] * FOLDED < np.median(density[own])
-    out = np.ones(len(rest))
+        small[own] = density[own] * _FOLDED < np.median(density[own])
     for shift in mesh.morphs.values():
         faces = np.flatnonzero((shift != 0).any(1)[mesh.faces].any(1))
-        if not folded[faces].any():
+        if not small[faces].any():
             continue
         corners = mesh.faces[faces]
         grown = np.ones(len(rest))
         grown[faces] = _areas(mesh.positions[corners] + shift[corners]) / rest[faces]
         for own in parts:
-            grown[own] /= max(float(np.median(grown[own])), 1.0)
-        out = np.where(folded, np.maximum(out, grown), out)
-    return out
+            opens[own] |= grown[own] >= _FOLDED * max(float(np.median(grown[own])), 1.0)
+    return small & opens
 
 
 def _areas(corners: np.ndarray) -> np.ndarray:

@@ -12,8 +12,9 @@ import numpy as np
 
 from .camera import Camera, framing
 from .gbuffer import covering, gbuffer
-from .model import Avatar, Mesh
+from .model import Avatar
 from .raster import chunks
+from .surface import surface_graph
 from .texels import TexelBuffer, mesh_digest
 from .workers import each
 
@@ -46,13 +47,11 @@ class Look:
     camera: Camera
     mask: np.ndarray  # (H, W) bool, the guide's silhouette
     depth: torch.Tensor  # (H·W,) float32 metres along the view, inf where nothing is or an overlay hides it
-    piece: (
-        torch.Tensor
-    )  # (H·W,) int32, which piece of the mesh is seen, see :func:`pieces`; where nothing is, it says nothing
+    piece: torch.Tensor  # (H·W,) int32, which piece of the mesh is seen; -1 where nothing is
     edge: torch.Tensor  # (H·W,) uint8 pixels to the nearest silhouette or depth edge, at most RAMP
     slope: torch.Tensor  # (F, 4) float32: each triangle's depth per pixel to the right and down, its least and greatest depth, as on the screen
     drawn: torch.Tensor  # (F,) bool: triangles that this view may paint
-    pieces: torch.Tensor  # (F,) int32: of which piece they are
+    pieces: torch.Tensor  # (F,) int32: of which piece each triangle is, see :meth:`.surface.SurfaceGraph.pieces`
     side_face: torch.Tensor | None  # (F,) bool: the face, when this view sees it from the side
     pixels: torch.Tensor  # (N,) int64, the pixels away from depth edges
     uv: torch.Tensor  # (N, 2) float32, where they lie in the atlas
@@ -96,7 +95,7 @@ def look_all(avatar: Avatar, cameras: Sequence[Camera], atlas: np.ndarray | None
     who = (*identity(avatar), None if atlas is None else atlas.tobytes(), str(device))
     keys = [(*who, camera) for camera in cameras]
     missing = [camera for key, camera in zip(keys, cameras, strict=True) if key not in _LOOKS]
-    own = pieces(avatar.mesh) if missing else None
+    own = surface_graph(avatar.mesh).pieces(avatar.mesh.faces) if missing else None
     made = dict(zip(missing, each(lambda camera: _look(avatar, camera, atlas, own, device), missing), strict=True))
     results = [_LOOKS.pop(key) if key in _LOOKS else made[camera] for key, camera in zip(keys, cameras, strict=True)]
     if str(device) == "cpu":
@@ -104,19 +103,6 @@ def look_all(avatar: Avatar, cameras: Sequence[Camera], atlas: np.ndarray | None
     while len(_LOOKS) > _LOOK_ENTRIES:
         _LOOKS.popitem(last=False)
     return results
-
-
-def pieces(mesh: Mesh) -> np.ndarray:
-    """(F,) int32: which connected piece of surface each triangle is of, over UV seams: a sleeve, a strand, the body."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    weld = np.arange(len(mesh.positions)) if mesh.weld is None else np.asarray(mesh.weld)
-    corner = weld[mesh.faces]
-    first, second = corner.ravel(), corner[:, [1, 2, 0]].ravel()
-    count = int(weld.max(initial=-1)) + 1
-    graph = coo_matrix((np.ones(len(first), bool), (first, second)), (count, count))
-    return connected_components(graph, directed=False)[1][corner[:, 0]].astype(np.int32)
 
 
 def _look(avatar: Avatar, camera: Camera, atlas: np.ndarray | None, own: np.ndarray, device: Any) -> Look:

@@ -19,7 +19,7 @@ from chibi_avatar.avatar.metrics import delta_e2000, psnr, srgb_to_lab
 from chibi_avatar.avatar.model import AvatarError, Material, Texture
 from chibi_avatar.avatar.padding import pull_push, seam_edges
 from chibi_avatar.avatar.texels import texel_gbuffer
-from chibi_avatar.avatar.untouched import FOLDED, opening
+from chibi_avatar.avatar.untouched import folded
 from tools.gallery import random_character
 
 SIZE = 512  # of the atlas in these tests
@@ -167,7 +167,7 @@ def test_what_is_under_clothes_keeps_its_colour(worn):
 def test_what_opens_in_an_expression_keeps_its_paint(worn):
     """An open mouth would show the line of the closed one, drawn out to stripes."""
     avatar, views, result = worn
-    shut = opening(avatar.mesh) >= FOLDED
+    shut = folded(avatar.mesh)
     assert 100 < shut.sum() < 600 and set(avatar.mesh.face_part[shut]) == {avatar.parts.index("face")}
     texels = texel_gbuffer(avatar.mesh, 512, atlas_faces(avatar))
     mouth = texels.pixels[torch.as_tensor(shut)[texels.faces]].numpy()
@@ -186,7 +186,7 @@ def test_what_a_morph_enlarges_is_baked_all_the_same(truth, four):
     mesh = blank.mesh
     large = (mesh.positions - (0, 0.5, 0)) * (mesh.positions[:, 1:2] > 0.5) * 1.5
     slider = replace(blank, mesh=replace(mesh, morphs={**mesh.morphs, "large": large.astype(np.float32)}))
-    assert not (opening(slider.mesh) >= FOLDED).any()
+    assert not folded(slider.mesh).any()
     assert bake(slider, images, views, OPTIONS).report["coverage"] == result.report["coverage"]
 
 
@@ -196,7 +196,7 @@ def test_an_unpainted_avatar_is_filled_altogether(worn):
     white = avatar.with_textures([Texture("atlas", np.full((512, 512, 3), 255, np.uint8))])
     red = np.full((4, 512, 512, 3), (0.8, 0.1, 0.2), np.float32)
     texels = texel_gbuffer(avatar.mesh, 512, atlas_faces(avatar))
-    shut = texels.pixels[torch.as_tensor(opening(avatar.mesh) >= FOLDED)[texels.faces]].numpy()
+    shut = texels.pixels[torch.as_tensor(folded(avatar.mesh))[texels.faces]].numpy()
     atlas = bake(white, red, views, BakeOptions(512, fill="surface")).atlas.reshape(-1, 3)[shut]
     assert np.abs(atlas - (0.8, 0.1, 0.2)).max() < 0.02
 
