@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +20,8 @@ def start(
 ) -> subprocess.Popen:
     """Start ``command`` in a process group of its own, stdin closed, stderr joined to ``stdout``.
 
-    On Linux it dies with this process, even if that one is killed without a chance to clean up.
+    On Linux it dies with this process, even if that one is killed without a chance to clean up. Raises
+    ``KeyboardInterrupt`` if this process was asked to end meanwhile.
     """
     if sys.platform == "win32":
         group: dict = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -26,15 +29,22 @@ def start(
         group = {"start_new_session": True}
         if sys.platform.startswith("linux"):
             group["preexec_fn"] = _die_with_parent()
-    return subprocess.Popen(
-        list(command),
-        env=dict(env) if env is not None else None,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=subprocess.STDOUT,
-        **group,
-    )
+    with interrupts_held():
+        process = subprocess.Popen(
+            list(command),
+            env=dict(env) if env is not None else None,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            **group,
+        )
+    try:
+        heed_interrupts()
+    except KeyboardInterrupt:
+        stop(process)
+        raise
+    return process
 
 
 def _die_with_parent() -> Callable[[], None]:
@@ -56,11 +66,26 @@ def stop(process: subprocess.Popen, grace_seconds: float = 5.0) -> None:
     for how, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, None)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, how)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
-            if how == signal.SIGTERM:
-                continue
+        _reap(process, patience)
+
+
+def _reap(process: subprocess.Popen, patience: float | None) -> None:
+    """Wait for the end of ``process``, at most ``patience`` seconds. ``Popen.wait`` could wait for ever here: an interrupt that hits
+    ``Popen.poll`` at the wrong moment leaves its lock taken.
+    """
+    deadline = math.inf if patience is None else time.monotonic() + patience
+    while process.returncode is None:
+        try:
+            found, status = os.waitpid(process.pid, os.WNOHANG)
+        except ChildProcessError:  # somebody else has reaped it
+            process.returncode = -signal.SIGKILL
             return
+        if found:
+            process.returncode = os.waitstatus_to_exitcode(status)
+        elif time.monotonic() > deadline:
+            return
+        else:
+            time.sleep(0.01)
 
 
 def tail(path: Path, lines: int = 25) -> str:
@@ -95,17 +120,47 @@ def run_logged(
         raise SetupError(f"{what} failed (exit {code}). Its last lines, in full in {log}:\n{tail(log, 12)}")
 
 
+class _Interrupts:
+    """Requests to end since :func:`signals_as_interrupts` began. Signals are the whole process's, so is this."""
+
+    came = False
+    held = 0
+
+
 @contextlib.contextmanager
 def signals_as_interrupts() -> Iterator[None]:
     """Treat a polite request to end (SIGTERM, a closed terminal) like Ctrl-C, so that clean-up runs."""
 
     def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
+        _Interrupts.came = True
+        if not _Interrupts.held:
+            raise KeyboardInterrupt
 
     kinds = [signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a job in the background ignores Ctrl-C; so be it
+        kinds.append(signal.SIGINT)
+    _Interrupts.came = False
     previous = {kind: signal.signal(kind, interrupt) for kind in kinds}
     try:
         yield
     finally:
         for kind, handler in previous.items():
             signal.signal(kind, handler)
+
+
+@contextlib.contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Remember requests to end instead of raising them; call :func:`heed_interrupts` soon after. For short work in which Python would
+    lose the exception and print its traceback: it calls back from C (``fork``'s hooks, the import system's locks).
+    """
+    _Interrupts.held += 1
+    try:
+        yield
+    finally:
+        _Interrupts.held -= 1
+
+
+def heed_interrupts() -> None:
+    """Raise ``KeyboardInterrupt`` if this process was asked to end."""
+    if _Interrupts.came:
+        raise KeyboardInterrupt

@@ -11,14 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from . import comfyui, environment, paths
 from .errors import ServerError
-from .process import start, stop, tail
+from .process import heed_interrupts, interrupts_held, start, stop, tail
 
 PACK_FOLDER = "chibi-avatar"
 BASE_FOLDERS = ("custom_nodes", "input", "output", "models", "temp", "user")
@@ -66,16 +65,23 @@ class Server:
         """Return when the server answers; raise :class:`ServerError` if it dies or stays silent."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            self.check()
-            try:
-                with urllib.request.urlopen(f"{self.url}/system_stats", timeout=2) as reply:
-                    json.load(reply)
-                # Another program may own the port while ours is about to die of it.
+            with interrupts_held():
                 self.check()
+                answers = self._answers()
+            heed_interrupts()
+            if answers:
+                self.check()  # another program may own the port while ours is about to die of it
                 return
-            except (OSError, ValueError, urllib.error.URLError):
-                time.sleep(0.1)
+            time.sleep(0.1)
         raise ServerError(f"ComfyUI did not answer on {self.url} within {seconds:.0f} s.", self.log_tail())
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/system_stats", timeout=2) as reply:
+                json.load(reply)
+        except (OSError, ValueError):
+            return False
+        return True
 
     def stop(self) -> None:
         """End the server and every process it started."""

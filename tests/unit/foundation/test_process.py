@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from chibi_avatar.setup.errors import SetupError
-from chibi_avatar.setup.process import run_logged, start, stop
+from chibi_avatar.setup.process import heed_interrupts, interrupts_held, run_logged, signals_as_interrupts, start, stop
 
 STUBBORN = """
 import signal, subprocess, sys, time
@@ -20,6 +20,21 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 print(child.pid, flush=True)
 time.sleep(60)
+"""
+# Asks its own process to end from a hook that runs inside fork, where Python prints an exception and goes on.
+FORKING = """
+import importlib.util, os, signal, subprocess, sys
+from importlib import import_module
+spec = importlib.util.spec_from_file_location("chibi_avatar", sys.argv[1] + "/__init__.py", submodule_search_locations=[sys.argv[1]])
+sys.modules["chibi_avatar"] = importlib.util.module_from_spec(spec)
+process = import_module("chibi_avatar.setup.process")
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
+try:
+    with process.signals_as_interrupts():
+        process.start([sys.executable, "-c", "import time; time.sleep(60)"], stdout=subprocess.DEVNULL)
+        print("went on")
+except KeyboardInterrupt:
+    print("stopped")
 """
 PARENT = """
 import importlib.util, subprocess, sys, time
@@ -73,3 +88,36 @@ def test_a_failing_command_is_told_with_its_last_lines(tmp_path):
             [sys.executable, "-c", "import sys; print('no matching distribution'); sys.exit(3)"], log, what="Installing"
         )
     assert "no matching distribution" in log.read_text()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="nothing forks there")
+def test_a_request_to_end_that_comes_while_a_child_starts_is_not_lost(root):
+    """A demo stopped in its first second would paint on to its end, with a traceback about an ignored exception."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING, str(root / "chibi_avatar")],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == "stopped" and done.stderr == ""
+
+
+def test_held_interrupts_are_heeded_afterwards():
+    """Ctrl-C during the hold would be forgotten, or not wait for its end."""
+    with signals_as_interrupts():
+        with interrupts_held():
+            signal.raise_signal(signal.SIGTERM)
+            held = True
+        with pytest.raises(KeyboardInterrupt):
+            heed_interrupts()
+    with signals_as_interrupts():
+        heed_interrupts()
+    assert held
+
+
+@pytest.mark.skipif(os.name != "posix", reason="taskkill ends processes there")
+def test_stop_does_not_wait_for_a_lock_that_an_interrupt_left_taken():
+    """Ctrl-C in Popen.poll leaves the lock of Popen.wait taken: the command would hang instead of ending its server."""
+    process = start([sys.executable, "-c", "import time; time.sleep(60)"], stdout=subprocess.DEVNULL)
+    process._waitpid_lock.acquire()
+    started = time.monotonic()
+    stop(process)
+    assert process.returncode == -signal.SIGTERM and time.monotonic() - started < 4
