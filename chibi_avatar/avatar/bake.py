@@ -16,7 +16,7 @@ from .guides import cut_sheet
 from .matching import disagreement, match
 from .metrics import decibels, seam_delta_e
 from .model import Avatar, AvatarError, Texture
-from .padding import close_seams, pull_push, seam_points
+from .padding import Seams, pull_push
 from .refine import Target, refine
 from .registration import Fit, fit
 from .strips import Strips
@@ -126,10 +126,11 @@ def bake(
     if options.size not in SIZES:
         raise AvatarError(f"atlas size {options.size} must be one of {', '.join(map(str, SIZES))}")
     notes: list[str] = []
-    pictures, alphas = _pictures(images, masks, views, notes)
     keep = atlas_faces(avatar)
+    mirrors = partial(Mirror, avatar.mesh, device) if options.mirror else lambda: None
+    start = (partial(folded, avatar.mesh), partial(_pictures, images, masks, views, notes), mirrors)
+    shut, (pictures, alphas), mirror = each(lambda job: job(), start)
     sized = [camera.resized(p.shape[1], p.shape[0]) for camera, p in zip(views.cameras, pictures, strict=True)]
-    shut = folded(avatar.mesh)
     strips = Strips(avatar, keep, ~shut if keep is None else keep & ~shut, sized, device)
     coarse = strips.whole(_COARSE)
     if not len(coarse.texels.pixels):
@@ -138,7 +139,7 @@ def bake(
     old = _Old(avatar, device)
 
     # what each view is worth, on the coarse atlas
-    paint = old.paint(coarse.texels, _COARSE)
+    paint = old.paint(coarse.texels.pixels, coarse.texels.faces, _COARSE)
 
     def prepare(
         item: tuple[Look, ViewTexels, np.ndarray, np.ndarray | None],
@@ -179,7 +180,6 @@ def bake(
     fields = disagreements(coarse.texels, graph, samples, weights) if gap > AGREE else None
     color, owner = blend(coarse.texels, seen, colors, fields)
     trust = certainty(owner, seen)
-    mirror = Mirror(avatar.mesh, device) if options.mirror else None
 
     def find_rest() -> Continuation:
         return _coarse_rest(avatar, coarse.texels, graph, color, trust, paint, shut, options, mirror)
@@ -195,17 +195,15 @@ def bake(
         texels = strip.texels
         read = [source.trimmed(view) for source, view in zip(sources, strip.views, strict=True)]
         color, best = blend(texels, [view for view, _ in read], [color for _, color in read], fields)
-        old_color = old.paint(texels, size)
-        missing = best < 0
-        if options.strength < 1:
-            color = torch.lerp(old_color, color, float(options.strength))
-        color = torch.where(missing[:, None], old_color, color)
         pixels = texels.pixels + rows[0] * size
+        missing = torch.nonzero(best < 0).squeeze(1)
+        unseen = Unseen(pixels, texels.faces, texels.bary).at(missing)
+        if options.strength < 1:
+            color = torch.lerp(old.paint(pixels, texels.faces, size), color, float(options.strength))
+        color[missing] = old.paint(unseen.pixels, unseen.faces, size)
         atlas[pixels], owner[pixels] = color, best.to(torch.int16)
         if tint is not None:
             tint[pixels] = old.tint[texels.faces]
-        missing = torch.nonzero(missing).squeeze(1)
-        unseen = Unseen(pixels[missing], texels.faces[missing], texels.bary[missing])
         return unseen, torch.bincount(best + 1, minlength=len(sources) + 1)
 
     rest, *done = each(lambda job: job(), [find_rest, *(partial(paint_strip, rows) for rows in strips.rows(size))])
@@ -220,7 +218,7 @@ def bake(
         done = 0
         if mirror is not None:
             mirrored = mirror.fill(part, atlas, covered)
-            done, part = int(mirrored.sum()), part.only(~mirrored)
+            done, part = int(mirrored.sum()), part.at(torch.nonzero(~mirrored).squeeze(1))
         fill_surface(part, coarse.texels.triangles, atlas, rest)
         return done, len(part.pixels)
 
@@ -230,20 +228,27 @@ def bake(
     for beside in bystanders(avatar, keep, size, device):  # what is not painted stays as it was
         free = ~known[beside.pixels]
         pixels = beside.pixels[free]
-        atlas[pixels] = old.paint(beside, size)[free]
+        atlas[pixels] = old.paint(pixels, beside.faces[free], size)
         known[pixels] = True
         if tint is not None:
             tint[pixels] = old.tint[beside.faces[free]]
     picture = pull_push(atlas.view(size, size, 3), known.view(size, size))
     jobs = [partial(source.target, number, size) for number, source in enumerate(sources)]
-    *targets, (first, second) = each(lambda job: job(), [*jobs, partial(_plain_seams, avatar, keep, size)])
+    *targets, (seams, plain) = each(lambda job: job(), [*jobs, partial(_plain_seams, strips, avatar, size)])
     if options.strength == 1:
         refine(atlas, owner, targets, _ROUNDS, gap > _CONFLICT)
-    close_seams(picture, first, second)
+    seams.close(picture, plain)
 
-    result = picture.mul_(255).add_(0.5).to(torch.uint8)
-    torch.div(result, 255, out=picture)
-    error = each(lambda target: _error(atlas, target), targets)
+    result = torch.empty((size, size, 3), dtype=torch.uint8, device=device)
+
+    def quantize(rows: tuple[int, int]) -> None:
+        part = slice(*rows)
+        result[part] = picture[part].mul_(255).add_(0.5)
+        torch.div(result[part], 255, out=picture[part])
+
+    each(quantize, strips.rows(size))
+    last = (partial(_error, atlas, target) for target in targets)
+    share, *error = each(lambda job: job(), [partial(_coverage, avatar, keep, owner, size), *last])
     if tint is not None:
         result = _untinted(result, pull_push(tint.view(size, size, 3), known.view(size, size)), notes)
         torch.div(result, 255, out=picture)
@@ -251,11 +256,11 @@ def bake(
     textures = list(avatar.textures)
     before = textures[avatar.atlas]
     textures[avatar.atlas] = Texture(before.name, _with_alpha(pixels, before))
-    delta = seam_delta_e(pixels, first, second)
+    delta = seam_delta_e(pixels, seams.first[plain], seams.second[plain])
     report = {
         "atlas": size,
         "texels": texels,
-        "coverage": _coverage(avatar, keep, owner, size),
+        "coverage": share,
         "coverage_of_all_texels": round(1 - painted[0] / max(texels, 1), 5),
         "filled_mirror": sum(done for done, _ in counts),
         "filled_surface": sum(others for _, others in counts),
@@ -324,19 +329,21 @@ class _Source:
         import torch
 
         height, width = self.picture.shape[:2]
-        pixels = self.look.pixels
-        row = torch.div(pixels, width, rounding_mode="floor")
-        place = self.placed(torch.stack([pixels - row * width, row], 1).float().add_(0.5))
-        uv = self.look.uv
-        good = None
+        pixels, uv = self.look.pixels, self.look.uv
         if self.outline > 1:
-            good = self.look.edge[pixels] >= self.outline
-        if self.mask is not None:
-            usable = self.usable(place)
-            good = usable if good is None else good & usable
-        if good is not None:
-            uv, pixels, place = uv[good], pixels[good], place[good]
-        wanted = self.correct(bilinear(self.picture, place))
+            inner = torch.index_select(self.look.edge, 0, pixels) >= self.outline
+            pixels, uv = pixels[inner], uv[inner]
+        if self.fit.moved or self.mask is not None:
+            row = torch.div(pixels, width, rounding_mode="floor")
+            place = self.placed(torch.stack([pixels - row * width, row], 1).float().add_(0.5))
+            if self.mask is not None:
+                usable = self.usable(place)
+                pixels, uv, place = pixels[usable], uv[usable], place[usable]
+        if self.fit.moved:
+            wanted = bilinear(self.picture, place)
+        else:  # pixels are read at their centres
+            wanted = torch.index_select(self.picture.view(-1, 3), 0, pixels)
+        wanted = self.correct(wanted)
         return Target(number, pixels, wanted, (height, width), size, uv * size)
 
     def report(self, camera: Camera, texels: int, error: float) -> dict[str, Any]:
@@ -377,31 +384,39 @@ def _pictures(
         if masks.ndim == 3 and len(masks) == 1 and not _is_sheet(masks, views):
             masks = np.repeat(masks, len(views), 0)  # as everywhere in ComfyUI, one mask is for all
         given = split_views(masks, views, "masks")
-    pictures: list[np.ndarray] = []
-    alphas: list[np.ndarray | None] = []
     for number, image in enumerate(split):
         if image.ndim != 3 or image.shape[2] not in (3, 4):
             raise AvatarError(f"views: picture {number + 1} has {image.shape[-1]} channels; RGB or RGBA is needed")
-        if not np.isfinite(image).all():
-            image = np.nan_to_num(image, nan=0.0, posinf=1.0, neginf=0.0)
+    cleaned = each(_cleaned, split)
+    alphas: list[np.ndarray | None] = []
+    for number, (image, (picture, broken)) in enumerate(zip(split, cleaned, strict=True)):
+        if broken:
             notes.append(f"view {number + 1}: broken pixels (NaN) were replaced by black")
         alpha = None
-        if image.shape[2] == 4 and image[:, :, 3].min() < 0.5:
+        if image.shape[2] == 4 and not image[:, :, 3].min() >= 0.5:
             alpha = image[:, :, 3] > 0.5
         if given is not None:
             mask = given[number]
-            if mask.shape != image.shape[:2]:
+            if mask.shape != picture.shape[:2]:
                 from scipy.ndimage import zoom
 
-                mask = zoom(mask.astype(np.float32), np.divide(image.shape[:2], mask.shape), order=1)
+                mask = zoom(mask.astype(np.float32), np.divide(picture.shape[:2], mask.shape), order=1)
             alpha = (mask > 0.5) if alpha is None else alpha & (mask > 0.5)
         if alpha is not None and not alpha.any():
             notes.append(f"view {number + 1}: its mask is empty, so this picture was not used")
-        pictures.append(np.clip(image[:, :, :3], 0, 1))
         alphas.append(alpha)
     if all(alpha is not None and not alpha.any() for alpha in alphas):
         raise AvatarError("the masks of all views are empty: nothing could be baked; white marks what to use")
-    return pictures, alphas
+    return [picture for picture, _ in cleaned], alphas
+
+
+def _cleaned(image: np.ndarray) -> tuple[np.ndarray, bool]:
+    """The colours (H, W, 3) float32 0..1 of a picture, NaN black, and whether there was any."""
+    picture = np.asarray(image[:, :, :3], np.float32)
+    if picture.min() >= 0 and picture.max() <= 1:
+        return picture, False
+    broken = bool(np.isnan(picture).any())
+    return np.clip(np.nan_to_num(picture, nan=0.0), 0, 1), broken
 
 
 def _outline_width(view: ViewTexels, color: torch.Tensor, paint: torch.Tensor) -> int:
@@ -432,31 +447,32 @@ class _Old:
         )
         self.tint = tints(avatar, device)
 
-    def paint(self, texels: TexelBuffer, size: int) -> torch.Tensor:
-        """Colours of the covered texels of a ``size``² atlas (C, 3) float32 0..1."""
-        color = self._texture(texels, size)
-        return color if self.tint is None else color.mul_(self.tint[texels.faces])
+    def paint(self, pixels: torch.Tensor, faces: torch.Tensor, size: int) -> torch.Tensor:
+        """Colours (N, 3) float32 0..1 of texels ``pixels`` (N,) of a ``size``² atlas, on triangles ``faces`` (N,)."""
+        color = self._texture(pixels, size)
+        return color if self.tint is None else color.mul_(self.tint[faces])
 
-    def _texture(self, texels: TexelBuffer, size: int) -> torch.Tensor:
+    def _texture(self, pixels: torch.Tensor, size: int) -> torch.Tensor:
         import torch
 
         old = self._pixels
         if old is None:
-            return torch.full((len(texels.pixels), 3), 0.8, device=texels.pixels.device)
-        pixels = texels.pixels + texels.first * size
+            return torch.full((len(pixels), 3), 0.8, device=pixels.device)
+        flat = old.view(-1, 3)
         if old.shape[:2] == (size, size):
-            return torch.index_select(old.reshape(-1, 3), 0, pixels).float().div_(255)
+            return torch.index_select(flat, 0, pixels).float().div_(255)
+        row = torch.div(pixels, size, rounding_mode="floor")
+        column = pixels - row * size
         step = old.shape[0] // size
         if old.shape[:2] == (step * size, step * size) and step % 2 == 0:
             # a texel's centre lies between the four middle ones under it
-            rows = old[texels.first * step : (texels.first + texels.raster.height) * step]
-            low, high = slice(step // 2 - 1, None, step), slice(step // 2, None, step)
-            total = rows[low, low].float()
-            for part in (rows[low, high], rows[high, low], rows[high, high]):
-                total += part
-            return torch.index_select(total.reshape(-1, 3), 0, texels.pixels).div_(4 * 255)
-        row = torch.div(pixels, size, rounding_mode="floor")
-        return sample(old, torch.stack([pixels % size, row], 1).float().add_(0.5).div_(size)).div_(255)
+            width = step * size
+            first = (row * step + (step // 2 - 1)) * width + column * step + (step // 2 - 1)
+            total = torch.index_select(flat, 0, first).float()
+            for beside in (1, width, width + 1):
+                total += torch.index_select(flat, 0, first + beside)
+            return total.div_(4 * 255)
+        return sample(old, torch.stack([column, row], 1).float().add_(0.5).div_(size)).div_(255)
 
 
 def _untinted(shown: torch.Tensor, tint: torch.Tensor, notes: list[str]) -> torch.Tensor:
@@ -496,16 +512,15 @@ def _warn_overlap(avatar: Avatar, keep: np.ndarray | None, size: int, texels: in
         )
 
 
-def _plain_seams(avatar: Avatar, keep: np.ndarray | None, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The points of :func:`seam_points` but for those where the old texture changes colour from one side to the other: a sole meets
-    its shoe there, and closing it would smear both."""
-    first, second = seam_points(avatar.mesh, size, keep)
+def _plain_seams(strips: Strips, avatar: Avatar, size: int) -> tuple[Seams, np.ndarray]:
+    """The seams, and (N,) bool: their points where the old texture goes on from one side to the other. Where a sole meets its shoe it does
+    not, and closing the seam would smear both."""
+    seams = strips.seams(size)
     pixels = avatar.textures[avatar.atlas].pixels
     if pixels is None:
-        return first, second
+        return seams, np.ones(len(seams.first), bool)
     scale = np.array(pixels.shape[1::-1]) / size
-    plain = seam_delta_e(pixels[:, :, :3], first * scale, second * scale) < _BORDER
-    return first[plain], second[plain]
+    return seams, seam_delta_e(pixels[:, :, :3], seams.first * scale, seams.second * scale) < _BORDER
 
 
 def _coarse_rest(
@@ -527,8 +542,7 @@ def _coarse_rest(
         color = torch.lerp(paint, color, float(options.strength))
     if mirror is not None:
         atlas = texels.image(torch.cat([color, trust[:, None]], 1)).reshape(-1, 4)
-        missing = torch.nonzero(trust == 0).squeeze(1)
-        places = Unseen(texels.pixels[missing], texels.faces[missing], texels.bary[missing])
+        places = Unseen(texels.pixels, texels.faces, texels.bary).at(torch.nonzero(trust == 0).squeeze(1))
         mirror.fill(places, atlas, atlas[:, 3] > 0)
         color, trust = atlas[texels.pixels].split([3, 1], 1)
         trust = trust[:, 0]

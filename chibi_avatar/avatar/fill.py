@@ -34,15 +34,17 @@ def mirror_faces(mesh: Mesh) -> np.ndarray:
 
 @dataclass
 class Unseen:
-    """Texels that no view saw: ``pixels`` (N,) int64 in the atlas, ``faces`` (N,) int64, ``bary`` (N, 3) float32."""
+    """Texels, as those that no view saw: ``pixels`` (N,) int64 in the atlas, ``faces`` (N,) int64, ``bary`` (N, 3) float32."""
 
     pixels: torch.Tensor
     faces: torch.Tensor
     bary: torch.Tensor
 
-    def only(self, chosen: torch.Tensor) -> Unseen:
-        """Those that ``chosen`` (N,) bool marks."""
-        return Unseen(self.pixels[chosen], self.faces[chosen], self.bary[chosen])
+    def at(self, index: torch.Tensor) -> Unseen:
+        """Those that ``index`` (K,) int64 lists."""
+        import torch
+
+        return Unseen(*(torch.index_select(t, 0, index) for t in (self.pixels, self.faces, self.bary)))
 
 
 class Mirror:
@@ -71,7 +73,9 @@ class Mirror:
             place = place.long().clamp_(0, size - 1)
             source = place[:, 1] * size + place[:, 0]
             good = torch.index_select(known, 0, source) & torch.index_select(self._allowed, 0, face)
-            atlas[unseen.pixels[part][good]] = atlas[source[good]]
+            chosen = torch.nonzero(good).squeeze(1)
+            source = torch.index_select(source, 0, chosen)
+            atlas[torch.index_select(unseen.pixels[part], 0, chosen)] = torch.index_select(atlas, 0, source)
             filled[part] = good
         return filled
 
@@ -128,7 +132,8 @@ def continuation(
     touched[graph.point[triangles[open_face]]] = True
     near = touched[graph.point[triangles]].any(1)
     chosen = torch.nonzero(known & torch.as_tensor(near, device=device)[texels.faces]).squeeze(1)
-    bary = texels.bary[chosen].cpu().numpy().astype(np.float64) ** 3
+    bary = texels.bary[chosen].cpu().numpy().astype(np.float64)
+    bary *= bary * bary
     vertices = triangles[texels.faces[chosen].cpu().numpy()]
     weight = trust[chosen, None]
     values, mass = graph.gather(
@@ -153,11 +158,12 @@ def fill_surface(unseen: Unseen, triangles: torch.Tensor, atlas: torch.Tensor, r
         face, bary, pixel = unseen.faces[part], unseen.bary[part], unseen.pixels[part]
         corner = torch.index_select(table, 0, face)
         value = corner[:, :3] * bary[:, :1] + corner[:, 3:6] * bary[:, 1:2] + corner[:, 6:] * bary[:, 2:]
-        base = atlas[pixel]
+        base = torch.index_select(atlas, 0, pixel)
         if rest.palette is not None:
-            base = rest.palette.apply(rest.part[face], base)
+            base = rest.palette.apply(torch.index_select(rest.part, 0, face), base)
             value += base
-        atlas[pixel] = torch.where(rest.reached[face][:, None], value, base).clamp_(0, 1)
+        reached = torch.index_select(rest.reached, 0, face)
+        atlas[pixel] = torch.where(reached[:, None], value, base).clamp_(0, 1)
 
 
 def _tells(picture: torch.Tensor, paint: torch.Tensor) -> bool:

@@ -51,29 +51,42 @@ def seam_points(
     return a[edge, 0] * (1 - t) + a[edge, 1] * t, b[edge, 0] * (1 - t) + b[edge, 1] * t
 
 
-def close_seams(atlas: torch.Tensor, first: np.ndarray, second: np.ndarray) -> None:
-    """Make both sides of every seam read the same: changes ``atlas`` (S, S, 3) at the texels that bilinear reading uses at the points
-    of :func:`seam_points`, inside the charts and just outside, by a few rounds of moving both sides to their mean."""
-    import torch
+class Seams:
+    """The points of :func:`seam_points` along the seams of a mesh, ``first`` and ``second`` (N, 2), and what closes them in a ``size``² atlas."""
 
-    if not len(first):
-        return
-    size = atlas.shape[0]
-    taps, shares = zip(*(_taps(points, size) for points in (first, second)), strict=True)
-    touched, place = np.unique(np.concatenate(taps), return_inverse=True)
-    place = place.reshape(2, len(first), 4)
-    share = np.stack(shares)
-    index = torch.as_tensor(touched, device=atlas.device)
-    flat = atlas.view(-1, 3)
-    value = flat[index].cpu().numpy().astype(np.float64)
-    weight = np.maximum(np.bincount(place.ravel(), share.ravel(), len(touched)), 0.25)
-    for _ in range(_SEAM_ROUNDS):
-        read = (value[place] * share[..., None]).sum(2)
-        change = (read[::-1] - read) / 2
-        for channel in range(3):
-            spread = (change[:, :, None, channel] * share).ravel()
-            value[:, channel] += 1.5 * np.bincount(place.ravel(), spread, len(touched)) / weight
-    flat[index] = torch.as_tensor(value.clip(0, 1), device=atlas.device, dtype=flat.dtype)
+    def __init__(self, mesh: Mesh, size: int, keep: np.ndarray | None = None) -> None:
+        from scipy.sparse import csr_matrix
+
+        self.first, self.second = seam_points(mesh, size, keep)
+        sides = [_taps(points, size) for points in (self.first, self.second)]
+        # on these texels: what a point reads on one side less what it reads on the other, and how much each texel counts
+        self._texels, column = np.unique(np.concatenate([taps for taps, _ in sides], 1), return_inverse=True)
+        row = np.arange(0, 8 * len(self.first) + 1, 8)
+        shape = (len(self.first), len(self._texels))
+        share = np.concatenate([sides[0][1], -sides[1][1]], 1).ravel()
+        self._apart = csr_matrix((share, column.ravel(), row), shape)
+        self._counts = csr_matrix((np.abs(share), column.ravel(), row), shape)
+
+    @property
+    def nbytes(self) -> int:
+        parts = (self._apart.data, self._apart.indices, self._counts.data, self._counts.indices)
+        return sum(array.nbytes for array in (self.first, self.second, self._texels, *parts))
+
+    def close(self, atlas: torch.Tensor, plain: np.ndarray) -> None:
+        """Make both sides of the seams read the same where ``plain`` (N,) bool: changes ``atlas`` (S, S, 3) at the texels that bilinear
+        reading uses there, inside the charts and just outside, by a few rounds of moving both sides to their mean."""
+        import torch
+
+        if not plain.any():
+            return
+        index = torch.as_tensor(self._texels, device=atlas.device)
+        flat = atlas.view(-1, 3)
+        value = flat[index].cpu().numpy().astype(np.float64)
+        weight = np.maximum(self._counts.T @ plain.astype(np.float64), 0.25)
+        for _ in range(_SEAM_ROUNDS):
+            apart = (self._apart @ value) * plain[:, None]
+            value -= self._apart.T @ apart * (0.75 / weight)[:, None]
+        flat[index] = torch.as_tensor(value.clip(0, 1), device=atlas.device, dtype=flat.dtype)
 
 
 def _taps(points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -94,34 +107,38 @@ def pull_push(atlas: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     strips = list(chunks(size, atlas.device, max(_STRIP // size, 1) * 2))
 
     def average(rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
-        return _averaged(_halved(atlas[rows]), inside[rows, :, None].to(atlas.dtype))
+        return _averaged(_halved(atlas[rows]), inside[rows, :, None])
 
     levels = [tuple(map(torch.cat, zip(*each(average, strips), strict=True)))]
     while levels[-1][0].shape[0] > 1:
-        value, weight = levels[-1]
-        levels.append(_averaged(_halved(value * weight), weight))
-    filled = levels[-1][0]
-    for value, weight in reversed(levels[:-1]):
-        wide = filled.repeat_interleave(2, 0).repeat_interleave(2, 1)[: value.shape[0], : value.shape[1]]
-        filled = torch.where(weight > 0, value, wide)
-    flat, coarse = atlas.view(-1, 3), filled.reshape(-1, 3)
-
-    def fill(rows: slice) -> None:
-        outside = torch.nonzero(~inside[rows].reshape(-1)).squeeze(1)
-        for part in chunks(len(outside), atlas.device):
-            pixel = outside[part] + rows.start * size
-            row = torch.div(pixel, size, rounding_mode="floor")
-            column = pixel - row * size
-            flat[pixel] = torch.index_select(coarse, 0, (row // 2) * filled.shape[1] + column // 2)
-
-    each(fill, strips)
+        value, known = levels[-1]
+        levels.append(_averaged(_halved(value), known))
+    for (fine, known), (coarse, _) in zip(reversed(levels[:-1]), reversed(levels[1:]), strict=True):
+        _spread(fine, known, coarse, slice(0, len(fine)))
+    each(lambda rows: _spread(atlas, inside, levels[0][0], rows), strips)
     return atlas
 
 
-def _averaged(total: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The level above: means (H / 2, W / 2, 3) of what counts, from the sums, and whether anything does (H / 2, W / 2, 1)."""
-    count = _halved(weight)
-    return total / count.clamp(min=1), (count > 0).to(total.dtype)
+def _spread(fine: torch.Tensor, known: torch.Tensor, coarse: torch.Tensor, rows: slice) -> None:
+    """Give the cells of ``fine`` (H, W, 3) that are not ``known`` (H, W[, 1]) the colour of the level above, in some of its rows."""
+    import torch
+
+    flat, above = fine.view(-1, 3), coarse.view(-1, 3)
+    width = fine.shape[1]
+    unknown = torch.nonzero(~known[rows].reshape(-1)).squeeze(1)
+    for part in chunks(len(unknown), fine.device):
+        cell = unknown[part] + rows.start * width
+        row = torch.div(cell, width, rounding_mode="floor")
+        column = cell - row * width
+        flat[cell] = torch.index_select(above, 0, (row // 2) * coarse.shape[1] + column // 2)
+
+
+def _averaged(total: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The level above: means (H / 2, W / 2, 3) of the ``known`` cells (H, W, 1), from the sums, and (H / 2, W / 2, 1) bool where there are any."""
+    import torch
+
+    count = _halved(known.to(torch.uint8))
+    return total / count.clamp(min=1), count > 0
 
 
 def _halved(image: torch.Tensor) -> torch.Tensor:
@@ -130,5 +147,7 @@ def _halved(image: torch.Tensor) -> torch.Tensor:
 
     if image.shape[0] % 2 or image.shape[1] % 2:
         image = torch.nn.functional.pad(image, (0, 0, 0, image.shape[1] % 2, 0, image.shape[0] % 2))
-    out = image[0::2, 0::2] + image[0::2, 1::2]
-    return out.add_(image[1::2, 0::2]).add_(image[1::2, 1::2])
+    rows = image[0::2] + image[1::2]
+    height, width, channels = rows.shape
+    left, right = rows.view(height, width // 2, 2 * channels).split(channels, 2)  # faster than every other column
+    return left + right

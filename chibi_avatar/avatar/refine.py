@@ -41,23 +41,25 @@ class Target:
 
     def owned(self, owner: torch.Tensor) -> torch.Tensor:
         """(N,) bool: pixels whose nearest texel this view owns."""
+        import torch
+
         nearest = self.place.long().clamp_(0, self.size - 1)
-        return owner[nearest[:, 1] * self.size + nearest[:, 0]] == self.number
+        return torch.index_select(owner, 0, nearest[:, 1] * self.size + nearest[:, 0]) == self.number
 
     def read(self, flat: torch.Tensor) -> torch.Tensor:
         """What an atlas (S·S, 3) float32 shows: (N, 3)."""
         return bilinear(flat.view(self.size, self.size, 3), self.place)
 
-    def corners(self, chosen: torch.Tensor) -> torch.Tensor:
-        """The first of the four texels that count in pixels ``chosen`` (K,) int64 of the N; the others are right, below and both."""
-        column, row = self._corner(self.place[chosen]).long().unbind(1)
+    def corners(self) -> torch.Tensor:
+        """The first of the four texels that each pixel reads (N,); the others are right, below and both."""
+        column, row = self._corner(self.place).long().unbind(1)
         return row * self.size + column
 
     def shares(self, chosen: torch.Tensor) -> torch.Tensor:
         """How much each of them counts (K, 4)."""
         import torch
 
-        place = self.place[chosen]
+        place = torch.index_select(self.place, 0, chosen)
         right, down = ((place - 0.5).clamp_(0, self.size - 1) - self._corner(place)).unbind(1)
         return torch.stack([(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down], 1)
 
@@ -77,32 +79,35 @@ def refine(flat: torch.Tensor, owner: torch.Tensor, targets: list[Target], round
     size = targets[0].size
     steps = torch.tensor([0, 1, size, size + 1], device=flat.device)
 
-    def choose(target: Target) -> tuple[Target, torch.Tensor, torch.Tensor]:
-        """Which pixels have a say, (K,) int64 of the N, and what they miss (K, 3)."""
+    def choose(target: Target) -> tuple[Target, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Which pixels have a say (N,) bool, what they miss (N, 3), and the first texel that they read (N,)."""
         mine = target.owned(owner)
         gap = target.wanted - target.read(flat)
-        if not conflict:
-            mine |= _block_mean(gap, target.pixels, target.shape) < _CONTRADICTS
-        mine = torch.nonzero(mine).squeeze(1)
-        gap = torch.index_select(gap, 0, mine)
+        largest = gap.abs().amax(1)
         if conflict:
-            gap -= _local_mean(gap, target.pixels[mine], target.shape)
-        wrong = target.corners(mine[gap.abs().amax(1) > _SMALLEST])
+            own = torch.nonzero(mine).squeeze(1)
+            gap[own] -= _local_mean(gap[own], target.pixels[own], target.shape)
+            largest = gap.abs().amax(1)
+        else:
+            mine |= ~_contradicted(gap, largest, target.pixels, target.shape)
+        corner = target.corners()
+        wrong = corner[mine & (largest > _SMALLEST)]
         for step in steps:
             moving[wrong + step] = True  # views may mark the same texel, all write the same
-        return target, mine, gap
+        return target, mine, gap, corner
 
-    def equations(item: tuple[Target, torch.Tensor, torch.Tensor]) -> tuple[csr_matrix, np.ndarray]:
+    def equations(item: tuple[Target, torch.Tensor, torch.Tensor, torch.Tensor]) -> tuple[csr_matrix, np.ndarray]:
         """How much of each moving texel the pixels show that see any (K, M), and what they miss (K, 3)."""
-        target, mine, gap = item
-        corner = target.corners(mine)
-        near = torch.nonzero(torch.index_select(seen, 0, corner)).squeeze(1)
-        slots = torch.index_select(slot, 0, (corner[near, None] + steps).flatten()).view(-1, 4)
-        shares = target.shares(mine[near]).mul_(slots >= 0)  # what stays has no part in it
+        target, mine, gap, corner = item
+        near = torch.nonzero(mine & torch.index_select(seen, 0, corner)).squeeze(1)
+        slots = torch.index_select(slot, 0, (torch.index_select(corner, 0, near)[:, None] + steps).flatten()).view(
+            -1, 4
+        )
+        shares = target.shares(near).mul_(slots >= 0)  # what stays has no part in it
         columns = slots.clamp_(min=0).flatten().cpu().numpy()
         rows = np.arange(0, slots.numel() + 1, 4, dtype=np.int32)
         matrix = csr_matrix((shares.flatten().cpu().numpy(), columns, rows), shape=(len(slots), len(texels)))
-        return matrix, gap[near].cpu().numpy()
+        return matrix, torch.index_select(gap, 0, near).cpu().numpy()
 
     chosen = each(choose, targets)
     texels = torch.nonzero(moving).squeeze(1)
@@ -134,19 +139,29 @@ def _projected_back(views: list[tuple[csr_matrix, np.ndarray]], color: np.ndarra
     return color
 
 
-def _block_mean(values: torch.Tensor, pixels: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """The size of the mean of ``values`` (N, 3) over the square block of the picture that each of ``pixels`` (N,) lies in: (N,)."""
+def _contradicted(
+    gap: torch.Tensor, largest: torch.Tensor, pixels: torch.Tensor, shape: tuple[int, int]
+) -> torch.Tensor:
+    """(N,) bool: where the mean of ``gap`` (N, 3) over the square block of the picture that ``pixels`` (N,) lie in is large. ``largest``
+    (N,) of the three channels."""
     import torch
 
-    height, width = shape
     side = 2 * _REACH
-    columns, rows = -(-width // side), -(-height // side)
-    place = torch.arange(rows * side, device=pixels.device)[:height, None] // side * columns
-    place = (place + torch.arange(width, device=pixels.device) // side).view(-1)
-    block = torch.index_select(place, 0, pixels)
-    sums = torch.stack([torch.bincount(block, value, columns * rows) for value in values.T.double()], 1)
-    mean = sums / torch.bincount(block, minlength=columns * rows).clamp(min=1)[:, None]
-    return torch.index_select(mean.abs().amax(1).float(), 0, block)
+    columns = -(-shape[1] // side)
+    blocks = -(-shape[0] // side) * columns
+    row = torch.div(pixels, shape[1], rounding_mode="floor")
+    column = pixels - row * shape[1]
+    block = torch.div(row, side, rounding_mode="floor") * columns + torch.div(column, side, rounding_mode="floor")
+    # a mean is no larger than the largest: few blocks remain
+    worth = torch.zeros(blocks, dtype=torch.bool, device=pixels.device)
+    worth[block[largest >= _CONTRADICTS]] = True
+    chosen = torch.nonzero(torch.index_select(worth, 0, block)).squeeze(1)
+    block = block[chosen]
+    sums = torch.stack([torch.bincount(block, value, blocks) for value in gap[chosen].T.double()], 1)
+    mean = sums / torch.bincount(block, minlength=blocks).clamp(min=1)[:, None]
+    found = torch.zeros(len(pixels), dtype=torch.bool, device=pixels.device)
+    found[chosen] = torch.index_select(mean.abs().amax(1) >= _CONTRADICTS, 0, block)
+    return found
 
 
 def _local_mean(values: torch.Tensor, pixels: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:

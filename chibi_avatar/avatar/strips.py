@@ -1,4 +1,5 @@
-"""The atlas cut into strips of rows: each with its texels and what every view sees of them. Small atlases are kept for the next bake."""
+"""The atlas cut into strips of rows: each with its texels and what every view sees of them; and its seams. Small atlases are kept for the
+next bake."""
 
 from __future__ import annotations
 
@@ -6,21 +7,24 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from .camera import Camera
 from .model import Avatar
+from .padding import Seams
 from .texels import TexelBuffer, texel_gbuffer
 from .visibility import ViewTexels, identity, look_all, project
 from .workers import each
+
+T = TypeVar("T", bound="Strip | Seams")
 
 _STRIP = 1 << 19  # texels of the atlas in one strip
 _LEAST = 4  # strips, so that all cores have some
 _KEPT = 2048  # atlases of up to this size are kept
 _CACHE_BYTES = 700_000_000
-_CACHE: OrderedDict[tuple, Strip] = OrderedDict()
+_CACHE: OrderedDict[tuple, Strip | Seams] = OrderedDict()
 _LOCK = Lock()  # strips are made side by side
 
 
@@ -64,21 +68,32 @@ class Strips:
         """One strip, from the last bake if it is the same."""
         return self._strip(size, rows, map)
 
+    def seams(self, size: int) -> Seams:
+        """Where the charts meet."""
+        return self._kept(("seams",), size, lambda: Seams(self._avatar.mesh, size, self._keep))
+
     def _strip(self, size: int, rows: tuple[int, int], through: Callable[..., Iterable[ViewTexels]]) -> Strip:
-        key = (*self._key, size, rows)
+        def make() -> Strip:
+            texels = texel_gbuffer(self._avatar.mesh, size, self._keep, self._device, rows)
+            surface = texels.surface()
+            return Strip(texels, list(through(lambda look: project(look, texels, surface), self.looks)))
+
+        return self._kept(rows, size, make)
+
+    def _kept(self, what: tuple, size: int, make: Callable[[], T]) -> T:
+        """What ``make`` makes, or made in the last bake of this ``size``."""
+        key = (*self._key, size, what)
         with _LOCK:
             if key in _CACHE:
                 _CACHE.move_to_end(key)
-                return _CACHE[key]
-        texels = texel_gbuffer(self._avatar.mesh, size, self._keep, self._device, rows)
-        surface = texels.surface()
-        strip = Strip(texels, list(through(lambda look: project(look, texels, surface), self.looks)))
+                return _CACHE[key]  # type: ignore[return-value]
+        made = make()
         if size <= _KEPT and str(self._device) == "cpu":  # a GPU's memory is for the sampler, and it is fast enough
             with _LOCK:
-                _CACHE[key] = strip
+                _CACHE[key] = made
                 while sum(item.nbytes for item in _CACHE.values()) > _CACHE_BYTES and len(_CACHE) > 1:
                     _CACHE.popitem(last=False)
-        return strip
+        return made
 
 
 def forget() -> None:

@@ -27,6 +27,8 @@ def bystanders(avatar: Avatar, keep: np.ndarray | None, size: int, device: Any =
     mesh = avatar.mesh
     uses = _on_atlas(avatar)
     baked = np.ones(len(mesh.faces), bool) if keep is None else keep
+    if baked[uses].all() and mesh.uvs.min(initial=0) >= -_EDGE and mesh.uvs.max(initial=1) <= 1 + _EDGE:
+        return
     corners = mesh.uvs[mesh.faces].astype(np.float64)
     low = np.clip(np.floor(corners.min(1) + _EDGE), -_TILES, _TILES).astype(int)
     high = np.clip(np.ceil(corners.max(1) - _EDGE) - 1, low, _TILES).astype(int)
@@ -45,25 +47,32 @@ def folded(mesh: Mesh) -> np.ndarray:
     much larger than it makes the part: the inside of the mouth."""
     rest = np.maximum(_areas(mesh.positions[mesh.faces]), 1e-12)
     density = rest / np.maximum(_areas(np.pad(mesh.uvs, ((0, 0), (0, 1)))[mesh.faces]), 1e-12)
-    parts = [np.flatnonzero(mesh.face_part == part) for part in np.unique(mesh.face_part)]
     small, opens = np.zeros(len(rest), bool), np.zeros(len(rest), bool)
-    for own in parts:
+    for part in np.unique(mesh.face_part):
+        own = np.flatnonzero(mesh.face_part == part)
         small[own] = density[own] * _FOLDED < np.median(density[own])
-    for shift in mesh.morphs.values():
-        faces = np.flatnonzero((shift != 0).any(1)[mesh.faces].any(1))
-        if not small[faces].any():
-            continue
+    few = np.flatnonzero(small)
+
+    def grown(shift: np.ndarray, faces: np.ndarray) -> np.ndarray:
         corners = mesh.faces[faces]
-        grown = np.ones(len(rest))
-        grown[faces] = _areas(mesh.positions[corners] + shift[corners]) / rest[faces]
-        for own in parts:
-            opens[own] |= grown[own] >= _FOLDED * max(float(np.median(grown[own])), 1.0)
-    return small & opens
+        return _areas(mesh.positions[corners] + shift[corners]) / rest[faces]
+
+    for shift in mesh.morphs.values():
+        if not shift[mesh.faces[few]].any():
+            continue
+        larger = grown(shift, few)
+        for part in np.unique(mesh.face_part[few[larger >= _FOLDED]]):
+            whole = float(np.median(grown(shift, np.flatnonzero(mesh.face_part == part))))
+            opens[few] |= (mesh.face_part[few] == part) & (larger >= _FOLDED * max(whole, 1.0))
+        few = few[~opens[few]]
+    return opens
 
 
 def _areas(corners: np.ndarray) -> np.ndarray:
-    """Of triangles (F, 3, 3): (F,)."""
-    return np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    """Twice the area of triangles (F, 3, 3): (F,)."""
+    ax, ay, az = (corners[:, 1] - corners[:, 0]).T
+    bx, by, bz = (corners[:, 2] - corners[:, 0]).T
+    return np.sqrt((ay * bz - az * by) ** 2 + (az * bx - ax * bz) ** 2 + (ax * by - ay * bx) ** 2)
 
 
 def tints(avatar: Avatar, device: Any = "cpu") -> torch.Tensor | None:

@@ -69,7 +69,10 @@ class ViewTexels:
 
     def only(self, chosen: torch.Tensor) -> ViewTexels:
         """The texels that ``chosen`` (K,) bool marks."""
-        return ViewTexels(self.index[chosen], self.place[chosen], self.weight[chosen], self.edge[chosen])
+        import torch
+
+        index = torch.nonzero(chosen).squeeze(1)
+        return ViewTexels(*(torch.index_select(t, 0, index) for t in (self.index, self.place, self.weight, self.edge)))
 
     @property
     def nbytes(self) -> int:

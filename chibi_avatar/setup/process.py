@@ -137,7 +137,9 @@ def signals_as_interrupts() -> Iterator[None]:
             raise KeyboardInterrupt
 
     kinds = [signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a job in the background ignores Ctrl-C; so be it
+    if (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ):  # a job in the background ignores Ctrl-C; so be it
         kinds.append(signal.SIGINT)
     _Interrupts.came = False
     previous = {kind: signal.signal(kind, interrupt) for kind in kinds}

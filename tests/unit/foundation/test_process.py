@@ -90,7 +90,6 @@ def test_a_failing_command_is_told_with_its_last_lines(tmp_path):
     assert "no matching distribution" in log.read_text()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="nothing forks there")
 def test_a_request_to_end_that_comes_while_a_child_starts_is_not_lost(root):
     """A demo stopped in its first second would paint on to its end, with a traceback about an ignored exception."""
     done = subprocess.run(
@@ -113,7 +112,6 @@ def test_held_interrupts_are_heeded_afterwards():
     assert held
 
 
-@pytest.mark.skipif(os.name != "posix", reason="taskkill ends processes there")
 def test_stop_does_not_wait_for_a_lock_that_an_interrupt_left_taken():
     """Ctrl-C in Popen.poll leaves the lock of Popen.wait taken: the command would hang instead of ending its server."""
     process = start([sys.executable, "-c", "import time; time.sleep(60)"], stdout=subprocess.DEVNULL)
