@@ -148,7 +148,7 @@ def bake(
         guess = fit(look.mask, picture, alpha)
         if not options.register:
             guess = replace(guess, scale=1.0, shift=(0.0, 0.0), iou=guess.iou_before)
-        tensor = torch.as_tensor(np.ascontiguousarray(picture, np.float32), device=device)
+        tensor = torch.as_tensor(np.require(picture, np.float32, ["C", "W"]), device=device)
         mask = None if alpha is None else torch.as_tensor(alpha, device=device)
         source = _Source(look, guess, tensor, mask)
         view, color = source.read(view)
@@ -286,7 +286,7 @@ class _Source:
 
     look: Look
     fit: Fit
-    picture: torch.Tensor  # (H, W, 3) float32
+    picture: torch.Tensor  # (H, W, 3) float32; may be the caller's own memory, so never changed in place
     mask: torch.Tensor | None  # (H, W) bool, where the picture may be used
     outline: int = 0
     gain: np.ndarray = field(default_factory=lambda: np.ones(3))
@@ -394,7 +394,7 @@ def _pictures(
             notes.append(f"view {number + 1}: broken pixels (NaN) were replaced by black")
         alpha = None
         if image.shape[2] == 4 and not image[:, :, 3].min() >= 0.5:
-            alpha = image[:, :, 3] > 0.5
+            alpha = image[:, :, 3] > 0.5  # not where it is NaN
         if given is not None:
             mask = given[number]
             if mask.shape != picture.shape[:2]:
@@ -411,12 +411,11 @@ def _pictures(
 
 
 def _cleaned(image: np.ndarray) -> tuple[np.ndarray, bool]:
-    """The colours (H, W, 3) float32 0..1 of a picture, NaN black, and whether there was any."""
+    """The colours (H, W, 3) float32 0..1 of a picture, NaN black, and whether there was any number that is none."""
     picture = np.asarray(image[:, :, :3], np.float32)
     if picture.min() >= 0 and picture.max() <= 1:
         return picture, False
-    broken = bool(np.isnan(picture).any())
-    return np.clip(np.nan_to_num(picture, nan=0.0), 0, 1), broken
+    return np.clip(np.nan_to_num(picture), 0, 1), not np.isfinite(picture).all()
 
 
 def _outline_width(view: ViewTexels, color: torch.Tensor, paint: torch.Tensor) -> int:

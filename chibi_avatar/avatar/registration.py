@@ -11,7 +11,7 @@ from .blending import bilinear
 LIMIT = 0.02  # largest scale change, and largest shift as a fraction of the picture
 _WORK = 256  # pixels of the longer side while fitting: blurred outlines give shifts to a tenth of these
 _WORTH = 0.002  # gain in IoU below which a fit is noise
-_IN_PLACE = 0.1  # pixels of the work: a fit of less gains less than that
+_IN_PLACE = 0.1  # pixels of the work: a fit that moves less after some turns wins nothing by going on
 _SHARE = 0.1  # and the share of what was missing that it must win: white hair on white paper lacks an outline that no shift brings back
 _SHARE_AT_LIMIT = 0.3  # the same for a fit that ran into the limit
 

@@ -77,11 +77,10 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import asyncio
-
     from ..headless.errors import HeadlessError
     from ..headless.rows import load_rows
     from ..setup.locking import exclusive
+    from ..setup.process import run_async
     from ..setup.progress import say
 
     try:
@@ -92,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
                 for name in ("batch.sqlite", "batch.sqlite-wal", "batch.sqlite-shm"):
                     (arguments.out / name).unlink(missing_ok=True)
             workers = _workers(arguments, stack)
-            code, report = asyncio.run(_work(arguments, rows, workers))
+            code, report = run_async(_work(arguments, rows, workers))
     except HeadlessError as error:
         say(str(error))
         if arguments.json:

@@ -71,9 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _on(url: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    import asyncio
+    from ..setup.process import run_async
 
-    return asyncio.run(_work(url, arguments))
+    return run_async(_work(url, arguments))
 
 
 async def _work(url: str, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -8,11 +8,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from .errors import SetupError
+
+T = TypeVar("T")
 
 
 def start(
@@ -29,20 +33,22 @@ def start(
         group = {"start_new_session": True}
         if sys.platform.startswith("linux"):
             group["preexec_fn"] = _die_with_parent()
-    with interrupts_held():
-        process = subprocess.Popen(
-            list(command),
-            env=dict(env) if env is not None else None,
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=subprocess.STDOUT,
-            **group,
-        )
+    process = None
     try:
+        with interrupts_held():
+            process = subprocess.Popen(
+                list(command),
+                env=dict(env) if env is not None else None,
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=subprocess.STDOUT,
+                **group,
+            )
         heed_interrupts()
     except KeyboardInterrupt:
-        stop(process)
+        if process is not None:
+            stop(process)
         raise
     return process
 
@@ -136,33 +142,73 @@ def signals_as_interrupts() -> Iterator[None]:
         if not _Interrupts.held:
             raise KeyboardInterrupt
 
-    kinds = [signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
-    if (
-        signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    ):  # a job in the background ignores Ctrl-C; so be it
-        kinds.append(signal.SIGINT)
+    before = _Interrupts.came
     _Interrupts.came = False
-    previous = {kind: signal.signal(kind, interrupt) for kind in kinds}
+    try:
+        with _handled_by(interrupt):
+            yield
+    finally:
+        _Interrupts.came = before
+
+
+@contextlib.contextmanager
+def _handled_by(handler: Callable[[int, object], None]) -> Iterator[None]:
+    """Requests to end go to ``handler``; not Ctrl-C where it is ignored, as in a job in the background."""
+    kinds = [signal.SIGTERM] + ([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        kinds.append(signal.SIGINT)
+    previous = {kind: signal.signal(kind, handler) for kind in kinds}
     try:
         yield
     finally:
-        for kind, handler in previous.items():
-            signal.signal(kind, handler)
+        for kind, earlier in previous.items():
+            signal.signal(kind, earlier)
 
 
 @contextlib.contextmanager
 def interrupts_held() -> Iterator[None]:
     """Remember requests to end instead of raising them; call :func:`heed_interrupts` soon after. For short work in which Python would
-    lose the exception and print its traceback: it calls back from C (``fork``'s hooks, the import system's locks).
+    lose the exception and print its traceback: it calls back from C (``fork``'s hooks, the import system's locks). Does nothing in
+    threads other than the main one, where Python raises it.
     """
-    _Interrupts.held += 1
+    mine = _in_main_thread()
+    _Interrupts.held += mine
     try:
         yield
     finally:
-        _Interrupts.held -= 1
+        _Interrupts.held -= mine
 
 
 def heed_interrupts() -> None:
-    """Raise ``KeyboardInterrupt`` if this process was asked to end."""
-    if _Interrupts.came:
+    """Raise ``KeyboardInterrupt`` if this process was asked to end, in the main thread."""
+    if _Interrupts.came and _in_main_thread():
         raise KeyboardInterrupt
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """``asyncio.run(work)`` inside :func:`signals_as_interrupts`: the first request to end cancels ``work`` at its next ``await``, as
+    asyncio itself does for Ctrl-C alone, and a second one interrupts it where it is. Raises ``KeyboardInterrupt`` when cancelled so.
+    """
+    import asyncio
+
+    async def watched() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def cancel(number: int, frame: object) -> None:
+            if _Interrupts.came:
+                raise KeyboardInterrupt
+            _Interrupts.came = True
+            loop.call_soon_threadsafe(task.cancel)
+
+        with _handled_by(cancel):
+            return await work
+
+    try:
+        return asyncio.run(watched())
+    except asyncio.CancelledError:
+        heed_interrupts()
+        raise

@@ -22,6 +22,7 @@ from .process import heed_interrupts, interrupts_held, start, stop, tail
 PACK_FOLDER = "chibi-avatar"
 BASE_FOLDERS = ("custom_nodes", "input", "output", "models", "temp", "user")
 _BOOT_SECONDS = 240
+_REPLY_BYTES = 1 << 20
 
 
 class Server:
@@ -65,9 +66,8 @@ class Server:
         """Return when the server answers; raise :class:`ServerError` if it dies or stays silent."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            with interrupts_held():
-                self.check()
-                answers = self._answers()
+            self.check()
+            answers = self._answers()
             heed_interrupts()
             if answers:
                 self.check()  # another program may own the port while ours is about to die of it
@@ -77,8 +77,10 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/system_stats", timeout=2) as reply:
-                json.load(reply)
+            with interrupts_held():
+                reply = urllib.request.urlopen(f"{self.url}/system_stats", timeout=2)
+            with reply:
+                json.loads(reply.read(_REPLY_BYTES))
         except (OSError, ValueError):
             return False
         return True

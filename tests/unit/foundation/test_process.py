@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
 import pytest
 
 from chibi_avatar.setup.errors import SetupError
-from chibi_avatar.setup.process import heed_interrupts, interrupts_held, run_logged, signals_as_interrupts, start, stop
+from chibi_avatar.setup.process import (
+    heed_interrupts,
+    interrupts_held,
+    run_async,
+    run_logged,
+    signals_as_interrupts,
+    start,
+    stop,
+)
 
 STUBBORN = """
 import signal, subprocess, sys, time
@@ -107,9 +117,49 @@ def test_held_interrupts_are_heeded_afterwards():
             held = True
         with pytest.raises(KeyboardInterrupt):
             heed_interrupts()
-    with signals_as_interrupts():
-        heed_interrupts()
     assert held
+    heed_interrupts()  # what came in there is over
+    stop(start([sys.executable, "-c", ""], stdout=subprocess.DEVNULL))
+
+
+def test_a_hold_in_a_helper_thread_does_not_hold_the_main_one():
+    """A batch that starts a dead server anew, which it does in a thread, would not hear SIGTERM meanwhile."""
+    holding, over = threading.Event(), threading.Event()
+
+    def hold():
+        with interrupts_held():
+            holding.set()
+            over.wait(10)
+            heed_interrupts()  # is for the main thread alone
+
+    thread = threading.Thread(target=hold)
+    with signals_as_interrupts():
+        thread.start()
+        holding.wait(10)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+            time.sleep(1)
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_asynchronous_work_is_cancelled_where_it_waits(how):
+    """Ctrl-C between two lines of a batch's book-keeping would leave a row half written."""
+    steps = []
+
+    async def work():
+        signal.raise_signal(how)
+        steps.append("to the next await")
+        try:
+            await asyncio.sleep(10)
+        finally:
+            steps.append("cleaned up")
+
+    before = signal.getsignal(how)
+    with signals_as_interrupts(), pytest.raises(KeyboardInterrupt):
+        run_async(work())
+    assert steps == ["to the next await", "cleaned up"] and signal.getsignal(how) is before
 
 
 def test_stop_does_not_wait_for_a_lock_that_an_interrupt_left_taken():
