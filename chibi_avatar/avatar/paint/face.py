@@ -107,6 +107,7 @@ EYE_HEIGHT = {
     "narrow": 0.66,
     "sleepy": 0.68,
     "half_lidded": 0.62,
+    "dot": 0.80,  # painted taller: its upper edge lies on the lid, and is the line of the closed eye
 }
 _HALF_LIDDED = ("sleepy", "half_lidded")  # the lid hangs over the iris, which stays as tall as in an open eye
 
@@ -197,11 +198,11 @@ def _eye(
 
 def _dot_eye(c: _Canvas, area, side: int, iris: np.ndarray, lash: np.ndarray) -> None:
     u = (c.x[area] - side * EYE_X) / 0.078
-    v = (c.y[area] - EYE_Y + 0.01) / 0.112
+    v = (c.y[area] - EYE_Y - 0.015) / 0.142
     aa = c.pixel / 0.078
     ink = mix(lash, iris, 0.20)
     c.blend(area, ink, step(1 + aa, 1 - aa, np.hypot(u, v)))
-    c.blend(area, np.float32([1, 1, 1]), step(1 + 2 * aa, 1 - 2 * aa, np.hypot((u + 0.30) / 0.34, (v - 0.42) / 0.26)))
+    c.blend(area, np.float32([1, 1, 1]), step(1 + 2 * aa, 1 - 2 * aa, np.hypot((u + 0.30) / 0.34, (v - 0.40) / 0.26)))
 
 
 def _star(x, y, size, aa):

@@ -166,6 +166,23 @@ def test_every_expression_shows_and_a_blink_hides_the_eye() -> None:
     assert blue(shut) <= 0.1 * blue(rest)
 
 
+def test_closed_dot_eyes_are_lines() -> None:
+    """Faces with dot eyes would have none at all while they blink or laugh."""
+    avatar = build_avatar(
+        Character({"eyes.style": "dot", "skin.color": "#fbe0cf", "hair.style": "bald"}), texture_size=1024
+    )
+
+    def dark(expression: str | None) -> np.ndarray:
+        seen, _ = render(avatar, "face", 192, expression=expression, outline=False)
+        return seen[74:122, 45:147].mean(2) < 0.4
+
+    rest = dark(None).sum()
+    for name in ("blink", "happy"):
+        shut = dark(name)
+        assert 0.025 * rest < shut.sum() < 0.15 * rest, name
+        assert np.ptp(np.nonzero(shut)[0]) <= 5, name  # rows: two lines side by side
+
+
 def test_same_character_same_bytes() -> None:
     """Shared files and caches would differ from run to run."""
     one, two = (build_avatar(random_character(5), texture_size=256) for _ in range(2))
