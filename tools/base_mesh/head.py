@@ -183,12 +183,14 @@ def eye_morph(f: np.ndarray, side: float, arc: float, level: float, keep: float 
     """
     dx, d = f[..., 0] - side * EYE[0], f[..., 1] - EYE[1]
     u = np.abs(dx / EYE_HALF[0])
-    reach = smoothstep(1.42, 1.20, u)
-    outline = EYE_HALF[1] * np.clip(1 - np.minimum(u / 1.13, 1) ** 2.3, 0.05, 1) ** (1 / 2.3)
-    inner, below = outline * 0.93 - 0.004, outline * 1.04 + 0.008
-    top = outline * 1.22 + 0.010
+    outwards = dx * side > 0
+    reach = np.where(outwards, smoothstep(1.55, 1.28, u), smoothstep(1.26, 1.06, u))  # the mouth is near
+    # wider and squarer than the painted eye: where the fold ends steeply there is only skin, for neighbouring columns part there
+    outline = EYE_HALF[1] * np.clip(1 - np.minimum(u / 1.30, 1) ** 3.2, 0.05, 1) ** (1 / 3.2)
+    inner, below = outline * (0.955 + 0.06 * np.minimum(u, 1) ** 2) - 0.003, outline * 1.08 + 0.014
+    top = outline * 1.24 + 0.009  # the lid's crease comes along
     line = level + arc * (1 - 1.4 * (u * EYE_HALF[0] / 0.140) ** 2)
-    up, down = 0.040, 0.105
+    up, down = 0.020, 0.045
     moved = _squash(d, below, top, keep, top - inner, (down, up))
     inside = (d > -below) & (d < top)
     fade = np.where(inside, 1.0, np.where(d > 0, smoothstep(up, 0.0, d - top), smoothstep(down, 0.0, -below - d)))
@@ -223,8 +225,20 @@ def both_eyes(move, f: np.ndarray, *args) -> np.ndarray:
     return move(f, 1.0, *args) + move(f, -1.0, *args)
 
 
+def lid_morphs(f: np.ndarray) -> dict[str, np.ndarray]:
+    """What the lids do in expressions that shut them, as (…, 2) offsets in face coordinates."""
+    hanging, laughing = (-0.022, -0.072), (0.045, -0.040)
+    return {
+        "blinkLeft": eye_morph(f, 1.0, *hanging),
+        "blinkRight": eye_morph(f, -1.0, *hanging),
+        "blink": both_eyes(eye_morph, f, *hanging),
+        "joyEyes": both_eyes(eye_morph, f, *laughing),
+        "happy": both_eyes(eye_morph, f, *laughing),
+    }
+
+
 def face_morphs(f: np.ndarray) -> dict[str, np.ndarray]:
-    """All expressions as (…, 2) offsets in face coordinates against the neutral face, whose mouth is closed."""
+    """All other moves of expressions as (…, 2) offsets in face coordinates against the neutral face, whose mouth is closed."""
     rest = closed_mouth(f)
 
     def mouth(smile: float, width: float, keep: float) -> np.ndarray:
@@ -233,18 +247,13 @@ def face_morphs(f: np.ndarray) -> dict[str, np.ndarray]:
     def both(move, *args) -> np.ndarray:
         return both_eyes(move, f, *args)
 
-    down = (-0.022, -0.072)  # a sleeping lid: hangs, below the middle
     return {
-        "blinkLeft": eye_morph(f, 1.0, *down),
-        "blinkRight": eye_morph(f, -1.0, *down),
-        "blink": both(eye_morph, *down),
-        "joyEyes": both(eye_morph, 0.045, -0.040),
         "aa": mouth(0.35, 0.98, 0.92),
         "ih": mouth(0.55, 1.12, 0.36),
         "ou": mouth(0.0, 0.42, 0.42),
         "ee": mouth(0.75, 1.20, 0.24),
         "oh": mouth(0.0, 0.60, 0.72),
-        "happy": both(eye_morph, 0.045, -0.040) + mouth(0.75, 1.06, 0.80) + both(brow_move, 0.020, 0.0),
+        "happy": mouth(0.75, 1.06, 0.80) + both(brow_move, 0.020, 0.0),
         "angry": both(brow_move, -0.030, -0.034) + both(eye_scale, -0.14) + mouth(-1.3, 0.80, 0.0),
         "sad": both(brow_move, 0.004, 0.034) + both(eye_scale, -0.12) + mouth(-1.1, 0.66, 0.0),
         "relaxed": both(eye_scale, -0.42) + both(brow_move, -0.008, 0.006) + mouth(0.9, 0.86, 0.0),
@@ -280,16 +289,44 @@ def face_lines(level: int) -> tuple[np.ndarray, float]:
 
 
 def lift(f_offset: np.ndarray, s: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """3D displacement of a (dx, dy) face offset: the point slides along the skin."""
+    """3D displacement of a (dx, dy) face offset: the point slides along the skin, near the middle of the face by just as much."""
     p = surface(s, t)
+    return surface(*_slid(f_offset, s, t, p)) - p
+
+
+def fold(f_offset: np.ndarray, s: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """The same, exact everywhere, by Newton's method: what folds to a line at the side of the face is a line."""
+    p = surface(s, t)
+    wanted = face_coordinates(p, t) + f_offset
+    s2, t2 = _slid(f_offset, s, t, p)
+
+    def place(s: np.ndarray, t: np.ndarray) -> np.ndarray:
+        return face_coordinates(surface(s, t), t)
+
+    h = 1e-4
+    for _ in range(4):
+        miss = wanted - place(s2, t2)
+        by_s = (place(s2 + h, t2) - place(s2 - h, t2)) / (2 * h)
+        by_t = (place(s2, t2 + h) - place(s2, t2 - h)) / (2 * h)
+        area = by_s[..., 0] * by_t[..., 1] - by_s[..., 1] * by_t[..., 0]
+        good = np.abs(area) > 1e-4
+        area = np.where(good, area, 1.0)
+        step_s = (miss[..., 0] * by_t[..., 1] - miss[..., 1] * by_t[..., 0]) / area
+        step_t = (by_s[..., 0] * miss[..., 1] - by_s[..., 1] * miss[..., 0]) / area
+        s2 = np.clip(s2 + np.where(good, np.clip(step_s, -0.05, 0.05), 0), 0, 1)
+        t2 = t2 + np.where(good, np.clip(step_t, -0.05, 0.05), 0)
+    return np.where((f_offset != 0).any(-1, keepdims=True), surface(s2, t2) - p, 0.0)
+
+
+def _slid(f_offset: np.ndarray, s: np.ndarray, t: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and angle of the points ``p`` after an offset: same direction from the axis, new height; radius from the surface there."""
     y2 = p[..., 1] + f_offset[..., 1]
-    # slide: same direction from the axis, new height; radius from the surface at that height
     front = surface(_S, np.zeros_like(_S))
     low = int(np.argmin(front[:, 1]))
     s2 = s + np.interp(y2, front[low:, 1], _S[low:]) - np.interp(p[..., 1], front[low:, 1], _S[low:])
     scale = np.maximum(np.hypot(p[..., 0], p[..., 2]), 0.2)
     t2 = t + f_offset[..., 0] / scale / np.maximum(np.cos(t), 0.35)
-    return surface(np.clip(s2, 0, 1), t2) - p
+    return np.clip(s2, 0, 1), t2
 
 
 def build_head(level: int) -> Piece:
@@ -318,6 +355,8 @@ def build_head(level: int) -> Piece:
     u = np.broadcast_to(arc_u / arc_u[-1], S.shape)
     v = np.broadcast_to(1 - (arc_v / arc_v[-1])[:, None], S.shape)
     moves = {name: (lift(closed_mouth(f) + d, S, T) - rest) * HEAD for name, d in face_morphs(f).items()}
+    for name, d in lid_morphs(f).items():
+        moves[name] = moves.get(name, 0.0) + fold(d, S, T) * HEAD
     moves["shape_eye_tall"] = lift(both_eyes(eye_scale, f, 1.0), S, T) * HEAD
     moves |= {f"shape_{name}": shaped(p, name) * HEAD for name in SHAPES}
     hidden = smoothstep(0.84, 0.90, p[..., 1])

@@ -107,7 +107,7 @@ EYE_HEIGHT = {
     "narrow": 0.66,
     "sleepy": 0.68,
     "half_lidded": 0.62,
-    "dot": 0.80,  # painted taller: its upper edge lies on the lid, and is the line of the closed eye
+    "dot": 0.77,  # painted taller: its upper edge lies on the lid, and is the line of the closed eye
 }
 _HALF_LIDDED = ("sleepy", "half_lidded")  # the lid hangs over the iris, which stays as tall as in an open eye
 
@@ -155,6 +155,8 @@ def _eye(
         bright = step(1 + 3 * aa, 1 - 3 * aa, np.hypot((hx + 0.27) / 0.265, (hy - 0.40) / 0.245))
     bright = np.maximum(bright, step(1 + 6 * aa, 1 - 6 * aa, np.hypot((hx - 0.30) / 0.125, (hy + 0.46) / 0.115)))
     bright = np.maximum(bright, 0.75 * step(1 + 8 * aa, 1 - 8 * aa, np.hypot((hx + 0.44) / 0.075, (hy + 0.02) / 0.070)))
+    if tall < 1:
+        bright = bright * step(0.84, 0.78, v)  # the lid's shadow; a light at its edge would show when it shuts
     eye = mix(eye, np.float32([1, 1, 1]), bright)
     c.rgb[area] = c.rgb[area] + (eye - c.rgb[area]) * inside[..., None]
 
@@ -198,7 +200,7 @@ def _eye(
 
 def _dot_eye(c: _Canvas, area, side: int, iris: np.ndarray, lash: np.ndarray) -> None:
     u = (c.x[area] - side * EYE_X) / 0.078
-    v = (c.y[area] - EYE_Y - 0.015) / 0.142
+    v = (c.y[area] - EYE_Y - 0.020) / 0.150
     aa = c.pixel / 0.078
     ink = mix(lash, iris, 0.20)
     c.blend(area, ink, step(1 + aa, 1 - aa, np.hypot(u, v)))
