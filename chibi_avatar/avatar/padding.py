@@ -59,18 +59,16 @@ class Seams:
 
         self.first, self.second = seam_points(mesh, size, keep)
         sides = [_taps(points, size) for points in (self.first, self.second)]
-        # on these texels: what a point reads on one side less what it reads on the other, and how much each texel counts
+        # on these texels: what a point reads on one side less what it reads on the other
         self._texels, column = np.unique(np.concatenate([taps for taps, _ in sides], 1), return_inverse=True)
         row = np.arange(0, 8 * len(self.first) + 1, 8)
         shape = (len(self.first), len(self._texels))
         share = np.concatenate([sides[0][1], -sides[1][1]], 1).ravel()
         self._apart = csr_matrix((share, column.ravel(), row), shape)
-        self._counts = csr_matrix((np.abs(share), column.ravel(), row), shape)
 
     @property
     def nbytes(self) -> int:
-        parts = (self._apart.data, self._apart.indices, self._counts.data, self._counts.indices)
-        return sum(array.nbytes for array in (self.first, self.second, self._texels, *parts))
+        return sum(a.nbytes for a in (self.first, self.second, self._texels, self._apart.data, self._apart.indices))
 
     def close(self, atlas: torch.Tensor, plain: np.ndarray) -> None:
         """Make both sides of the seams read the same where ``plain`` (N,) bool: changes ``atlas`` (S, S, 3) at the texels that bilinear
@@ -82,7 +80,8 @@ class Seams:
         index = torch.as_tensor(self._texels, device=atlas.device)
         flat = atlas.view(-1, 3)
         value = flat[index].cpu().numpy().astype(np.float64)
-        weight = np.maximum(self._counts.T @ plain.astype(np.float64), 0.25)
+        counts = np.abs(self._apart.data) * np.repeat(plain, 8)
+        weight = np.maximum(np.bincount(self._apart.indices, counts, len(value)), 0.25)
         for _ in range(_SEAM_ROUNDS):
             apart = (self._apart @ value) * plain[:, None]
             value -= self._apart.T @ apart * (0.75 / weight)[:, None]

@@ -100,9 +100,8 @@ def refine(flat: torch.Tensor, owner: torch.Tensor, targets: list[Target], round
         """How much of each moving texel the pixels show that see any (K, M), and what they miss (K, 3)."""
         target, mine, gap, corner = item
         near = torch.nonzero(mine & torch.index_select(seen, 0, corner)).squeeze(1)
-        slots = torch.index_select(slot, 0, (torch.index_select(corner, 0, near)[:, None] + steps).flatten()).view(
-            -1, 4
-        )
+        read = torch.index_select(corner, 0, near)[:, None] + steps
+        slots = torch.index_select(slot, 0, read.flatten()).view(-1, 4)
         shares = target.shares(near).mul_(slots >= 0)  # what stays has no part in it
         columns = slots.clamp_(min=0).flatten().cpu().numpy()
         rows = np.arange(0, slots.numel() + 1, 4, dtype=np.int32)

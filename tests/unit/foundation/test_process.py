@@ -138,7 +138,6 @@ def test_a_hold_in_a_helper_thread_does_not_hold_the_main_one():
         holding.wait(10)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
-            time.sleep(1)
         over.set()
         thread.join()
 
