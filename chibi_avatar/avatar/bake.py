@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .blending import AGREE, bilinear, blend, certainty, comparison, disagreements
+from .blending import AGREE, blend, certainty, comparison, disagreements
 from .camera import Camera, Views
 from .fill import Continuation, Mirror, Unseen, continuation, fill_surface
-from .gbuffer import sample
 from .guides import cut_sheet
 from .matching import disagreement, match
 from .metrics import decibels, seam_delta_e
 from .model import Avatar, AvatarError, Texture
-from .padding import Seams, pull_push
+from .padding import Seams
 from .refine import Target, refine
 from .registration import Fit, fit
+from .sampling import bilinear, sample
 from .strips import Strips
 from .surface import SurfaceGraph, surface_graph
 from .texels import TexelBuffer
@@ -37,6 +37,7 @@ _ROUNDS = 2  # of refinement
 _CONFLICT = 4 / 255  # median difference of views from which they are different drawings, not the same one seen twice
 _BORDER = 5.0  # ΔE2000 between the sides of a seam from which it is a border in the paint
 _PLAIN = 0.1  # spread of colours (0..1) up to which nothing is painted: an avatar that was never painted has no mouth to keep
+_MEASURED = 1 << 16  # pixels of a view that tell how well it came back
 _INKED = 0.15  # how much darker (0..1) than the ring inside them edge pixels are when they are a drawn outline
 
 
@@ -127,9 +128,8 @@ def bake(
         raise AvatarError(f"atlas size {options.size} must be one of {', '.join(map(str, SIZES))}")
     notes: list[str] = []
     keep = atlas_faces(avatar)
-    mirrors = partial(Mirror, avatar.mesh, device) if options.mirror else lambda: None
-    start = (partial(folded, avatar.mesh), partial(_pictures, images, masks, views, notes), mirrors)
-    shut, (pictures, alphas), mirror = each(lambda job: job(), start)
+    start = (partial(folded, avatar.mesh), partial(_pictures, images, masks, views, notes))
+    shut, (pictures, alphas) = each(lambda job: job(), start)
     sized = [camera.resized(p.shape[1], p.shape[0]) for camera, p in zip(views.cameras, pictures, strict=True)]
     strips = Strips(avatar, keep, ~shut if keep is None else keep & ~shut, sized, device)
     coarse = strips.whole(_COARSE)
@@ -139,15 +139,19 @@ def bake(
     old = _Old(avatar, device)
 
     # what each view is worth, on the coarse atlas
-    paint = old.paint(coarse.texels.pixels, coarse.texels.faces, _COARSE)
+    beside = (
+        partial(old.paint, coarse.texels.pixels, coarse.texels.faces, _COARSE),
+        partial(Mirror, avatar.mesh, device) if options.mirror else lambda: None,
+    )
+    fits = (partial(fit, look.silhouette, *given) for look, *given in zip(strips.looks, pictures, alphas, strict=True))
+    *fitted, paint, mirror = each(lambda job: job(), [*fits, *beside])
+    if not options.register:
+        fitted = [replace(guess, scale=1.0, shift=(0.0, 0.0), iou=guess.iou_before) for guess in fitted]
 
     def prepare(
-        item: tuple[Look, ViewTexels, np.ndarray, np.ndarray | None],
+        item: tuple[Look, ViewTexels, Fit, np.ndarray, np.ndarray | None],
     ) -> tuple[_Source, ViewTexels, torch.Tensor]:
-        look, view, picture, alpha = item
-        guess = fit(look.mask, picture, alpha)
-        if not options.register:
-            guess = replace(guess, scale=1.0, shift=(0.0, 0.0), iou=guess.iou_before)
+        look, view, guess, picture, alpha = item
         tensor = torch.as_tensor(np.require(picture, np.float32, ["C", "W"]), device=device)
         mask = None if alpha is None else torch.as_tensor(alpha, device=device)
         source = _Source(look, guess, tensor, mask)
@@ -158,7 +162,7 @@ def bake(
             view, color = view.only(inner), color[inner]
         return source, view, color
 
-    prepared = each(prepare, zip(strips.looks, coarse.views, pictures, alphas, strict=True))
+    prepared = each(prepare, zip(strips.looks, coarse.views, fitted, pictures, alphas, strict=True))
     sources, seen, colors = (list(column) for column in zip(*prepared, strict=True))
     for number, (camera, source) in enumerate(zip(views.cameras, sources, strict=True)):
         if source.outline:
@@ -178,10 +182,10 @@ def bake(
             source.gain, source.offset = gain, offset
             source.correct(color)
     fields = disagreements(coarse.texels, graph, samples, weights) if gap > AGREE else None
-    color, owner = blend(coarse.texels, seen, colors, fields)
-    trust = certainty(owner, seen)
 
     def find_rest() -> Continuation:
+        color, owner = blend(coarse.texels, seen, colors, fields)
+        trust = certainty(owner, seen)
         return _coarse_rest(avatar, coarse.texels, graph, color, trust, paint, shut, options, mirror)
 
     # every texel
@@ -232,7 +236,8 @@ def bake(
         known[pixels] = True
         if tint is not None:
             tint[pixels] = old.tint[beside.faces[free]]
-    picture = pull_push(atlas.view(size, size, 3), known.view(size, size))
+    padding = strips.padding(size, known.view(size, size))
+    picture = padding.spread(atlas.view(size, size, 3))
     jobs = [partial(source.target, number, size) for number, source in enumerate(sources)]
     *targets, (seams, plain) = each(lambda job: job(), [*jobs, partial(_plain_seams, strips, avatar, size)])
     if options.strength == 1:
@@ -247,16 +252,20 @@ def bake(
         torch.div(result[part], 255, out=picture[part])
 
     each(quantize, strips.rows(size))
-    last = (partial(_error, atlas, target) for target in targets)
-    share, *error = each(lambda job: job(), [partial(_coverage, avatar, keep, owner, size), *last])
+    shown = picture
     if tint is not None:
-        result = _untinted(result, pull_push(tint.view(size, size, 3), known.view(size, size)), notes)
-        torch.div(result, 255, out=picture)
+        result = _untinted(result, padding.spread(tint.view(size, size, 3)), notes)
+        shown = torch.div(result, 255)
     pixels = result.cpu().numpy()
     textures = list(avatar.textures)
     before = textures[avatar.atlas]
     textures[avatar.atlas] = Texture(before.name, _with_alpha(pixels, before))
-    delta = seam_delta_e(pixels, seams.first[plain], seams.second[plain])
+    figures = [
+        partial(_coverage, avatar, keep, owner, size),
+        partial(seam_delta_e, pixels, seams.first[plain], seams.second[plain]),
+        *(partial(_error, atlas, target) for target in targets),
+    ]
+    share, delta, *error = each(lambda job: job(), figures)
     report = {
         "atlas": size,
         "texels": texels,
@@ -276,8 +285,8 @@ def bake(
         },
         "notes": notes,
     }
-    shown = picture.cpu().numpy()
-    return BakeResult(avatar.with_textures(textures), shown, covered.view(size, size).float().cpu().numpy(), report)
+    coverage = covered.view(size, size).float()
+    return BakeResult(avatar.with_textures(textures), shown.cpu().numpy(), coverage.cpu().numpy(), report)
 
 
 @dataclass
@@ -567,9 +576,11 @@ def _coverage(avatar: Avatar, keep: np.ndarray | None, owner: torch.Tensor, size
 
 
 def _error(atlas: torch.Tensor, target: Target) -> float:
-    """PSNR in dB of the baked atlas (S·S, 3), in 8 bits, against one registered, colour-matched view."""
+    """PSNR in dB of the baked atlas (S·S, 3), in 8 bits, against one registered, colour-matched view: of every n-th pixel of a large one."""
     import torch
 
     if not len(target.wanted):
         return 0.0
-    return decibels(float(target.read(atlas).sub_(target.wanted).square_().mean(dtype=torch.float64)))
+    some = slice(None, None, max(len(target.wanted) // _MEASURED, 1))
+    read = bilinear(atlas.view(target.size, target.size, 3), target.place[some])
+    return decibels(float(read.sub_(target.wanted[some]).square_().mean(dtype=torch.float64)))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .raster import chunks
 from .surface import SurfaceGraph
 from .texels import TexelBuffer
 from .visibility import RAMP, ViewTexels
@@ -22,22 +21,6 @@ if TYPE_CHECKING:
 _ROUNDS = (5, 60)  # surface smoothing for the middle and the broad band
 AGREE = 1.0 / 255  # median difference below which the views need no bands
 Fields = list[tuple["torch.Tensor", "torch.Tensor"]]  # of each view, its (V, 3) middle and broad band
-
-
-def bilinear(image: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    """Values (N, K) of ``image`` (H, W, K) float32 at pixel positions ``place`` (N, 2) float32, clamped at the border."""
-    import torch
-
-    height, width, channels = image.shape
-    planes = image.permute(2, 0, 1)[None]
-    scale = place.new_tensor([2 / width, 2 / height])
-    out = torch.empty((len(place), channels), dtype=image.dtype, device=image.device)
-    for part in chunks(len(place), image.device):
-        grid = (place[part] * scale).sub_(1)[None, None]
-        found = torch.nn.functional.grid_sample(planes, grid, padding_mode="border", align_corners=False)[0, :, 0]
-        for channel, values in enumerate(found):  # a transposed copy takes five times as long
-            out[part, channel] = values
-    return out
 
 
 def comparison(

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .camera import Camera
-from .gbuffer import sample
 from .model import Avatar, AvatarError, Expression, Texture
 from .raster import rasterize
+from .sampling import sample
 from .skin import expression_weights
 from .texels import texel_gbuffer
 from .workers import each, single_threaded

@@ -9,7 +9,8 @@ import numpy as np
 
 from .camera import Camera
 from .model import Avatar
-from .raster import Raster, chunks, rasterize
+from .raster import Raster, rasterize
+from .sampling import sample
 
 if TYPE_CHECKING:
     import torch
@@ -162,25 +163,6 @@ def front_faces(screen: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """(F,) bool: triangles that turn counter-clockwise in the picture (y down in ``screen``)."""
     a, b, c = (screen[faces[:, i], :2] for i in range(3))
     return (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0]) < 0
-
-
-def sample(texture: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
-    """Bilinear lookup, wrapping: ``texture`` (H, W, K) float32 or uint8, ``uv`` (N, 2) with v down → (N, K) float32 in its range."""
-    import torch
-
-    height, width, channels = texture.shape
-    flat = texture.reshape(-1, channels)
-    out = torch.empty((len(uv), channels), dtype=torch.float32, device=uv.device)
-    for part in chunks(len(uv), uv.device):
-        x, y = uv[part, 0] * width - 0.5, uv[part, 1] * height - 0.5
-        x0, y0 = torch.floor(x), torch.floor(y)
-        fx, fy = (x - x0)[:, None], (y - y0)[:, None]
-        left, top = x0.long() % width, (y0.long() % height) * width
-        right, bottom = (left + 1) % width, (top + width) % (height * width)
-        above = torch.lerp(flat[top + left].float(), flat[top + right].float(), fx)
-        below = torch.lerp(flat[bottom + left].float(), flat[bottom + right].float(), fx)
-        torch.lerp(above, below, fy, out=out[part])
-    return out
 
 
 def surface_color(avatar: Avatar, faces: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,7 +64,7 @@ class Seams:
         self._texels, column = np.unique(np.concatenate([taps for taps, _ in sides], 1), return_inverse=True)
         row = np.arange(0, 8 * len(self.first) + 1, 8)
         shape = (len(self.first), len(self._texels))
-        share = np.concatenate([sides[0][1], -sides[1][1]], 1).ravel()
+        share = np.concatenate([sides[0][1], -sides[1][1]], 1).ravel().astype(np.float32)
         self._apart = csr_matrix((share, column.ravel(), row), shape)
 
     @property
@@ -79,13 +80,14 @@ class Seams:
             return
         index = torch.as_tensor(self._texels, device=atlas.device)
         flat = atlas.view(-1, 3)
-        value = flat[index].cpu().numpy().astype(np.float64)
-        counts = np.abs(self._apart.data) * np.repeat(plain, 8)
-        weight = np.maximum(np.bincount(self._apart.indices, counts, len(value)), 0.25)
+        value = flat[index].cpu().numpy()
+        counted = plain[:, None].astype(np.float32)
+        counts = np.bincount(self._apart.indices, np.abs(self._apart.data) * np.repeat(plain, 8), len(value))
+        weight = np.maximum(counts, 0.25, dtype=np.float32)[:, None]
         for _ in range(_SEAM_ROUNDS):
-            apart = (self._apart @ value) * plain[:, None]
-            value -= self._apart.T @ apart * (0.75 / weight)[:, None]
-        flat[index] = torch.as_tensor(value.clip(0, 1), device=atlas.device, dtype=flat.dtype)
+            apart = (self._apart @ value) * counted
+            value -= self._apart.T @ apart * (0.75 / weight)
+        flat[index] = torch.as_tensor(value.clip(0, 1), device=atlas.device)
 
 
 def _taps(points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -98,46 +100,63 @@ def _taps(points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     return taps, np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], 1)
 
 
-def pull_push(atlas: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    """Fill everything outside the charts from a pyramid of averages; changes ``atlas`` (S, S, 3), which is 0 there, and returns it."""
+class Padding:
+    """How the cells outside the charts of a ``size``² atlas are filled from a pyramid of averages, where ``known`` (S, S) bool says what is
+    in a chart. It depends on nothing else, so one serves every picture of the same atlas."""
+
+    def __init__(self, known: torch.Tensor) -> None:
+        import torch
+
+        size = known.shape[0]
+        self._rows = list(chunks(size, known.device, max(_STRIP // size, 1) * 2))
+        level = known[:, :, None]
+        self._counts = []  # of the levels from the second: how many of the four cells below a cell are known, at least 1
+        self._outer = []  # of the levels to the last but one
+        while level.shape[0] > 1:
+            parts = [slice(0, level.shape[0])] if self._outer else self._rows
+            self._outer.append(each(partial(_outside, level), parts))
+            count = _halved(level.to(torch.uint8))
+            level = count > 0
+            self._counts.append(count.clamp_(min=1).float())
+
+    @property
+    def nbytes(self) -> int:
+        tensors = [*self._counts, *(item for level in self._outer for pair in level for item in pair)]
+        return sum(t.numel() * t.element_size() for t in tensors)
+
+    def spread(self, atlas: torch.Tensor) -> torch.Tensor:
+        """Pull and push: changes ``atlas`` (S, S, 3), which is 0 outside the charts, and returns it."""
+        import torch
+
+        first = each(lambda rows: _halved(atlas[rows]), self._rows)
+        levels = [torch.cat(first).div_(self._counts[0])]
+        for count in self._counts[1:]:
+            levels.append(_halved(levels[-1]).div_(count))
+        for fine, coarse, (outer,) in zip(levels[-2::-1], levels[:0:-1], self._outer[:0:-1], strict=True):
+            _give(fine, coarse, outer)
+        each(partial(_give, atlas, levels[0]), self._outer[0])
+        return atlas
+
+
+def _outside(known: torch.Tensor, rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
+    """The cells (N,) of a level (H, W, 1) that are not ``known``, in some of its rows, and the cell of the level above that each lies in."""
     import torch
 
-    size = atlas.shape[0]
-    strips = list(chunks(size, atlas.device, max(_STRIP // size, 1) * 2))
-
-    def average(rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
-        return _averaged(_halved(atlas[rows]), inside[rows, :, None])
-
-    levels = [tuple(map(torch.cat, zip(*each(average, strips), strict=True)))]
-    while levels[-1][0].shape[0] > 1:
-        value, known = levels[-1]
-        levels.append(_averaged(_halved(value), known))
-    for (fine, known), (coarse, _) in zip(reversed(levels[:-1]), reversed(levels[1:]), strict=True):
-        _spread(fine, known, coarse, slice(0, len(fine)))
-    each(lambda rows: _spread(atlas, inside, levels[0][0], rows), strips)
-    return atlas
+    width = known.shape[1]
+    cell = torch.nonzero(~known[rows].reshape(-1)).squeeze(1) + rows.start * width
+    row = torch.div(cell, width, rounding_mode="floor")
+    column = cell - row * width
+    return cell, ((row // 2) * ((width + 1) // 2) + column // 2).int()
 
 
-def _spread(fine: torch.Tensor, known: torch.Tensor, coarse: torch.Tensor, rows: slice) -> None:
-    """Give the cells of ``fine`` (H, W, 3) that are not ``known`` (H, W[, 1]) the colour of the level above, in some of its rows."""
+def _give(fine: torch.Tensor, coarse: torch.Tensor, outer: tuple[torch.Tensor, torch.Tensor]) -> None:
+    """Colour the cells of ``fine`` (H, W, 3) that :func:`_outside` lists like the level above."""
     import torch
 
     flat, above = fine.view(-1, 3), coarse.view(-1, 3)
-    width = fine.shape[1]
-    unknown = torch.nonzero(~known[rows].reshape(-1)).squeeze(1)
-    for part in chunks(len(unknown), fine.device):
-        cell = unknown[part] + rows.start * width
-        row = torch.div(cell, width, rounding_mode="floor")
-        column = cell - row * width
-        flat[cell] = torch.index_select(above, 0, (row // 2) * coarse.shape[1] + column // 2)
-
-
-def _averaged(total: torch.Tensor, known: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The level above: means (H / 2, W / 2, 3) of the ``known`` cells (H, W, 1), from the sums, and (H / 2, W / 2, 1) bool where there are any."""
-    import torch
-
-    count = _halved(known.to(torch.uint8))
-    return total / count.clamp(min=1), count > 0
+    cells, sources = outer
+    for part in chunks(len(cells), fine.device):
+        flat[cells[part]] = torch.index_select(above, 0, sources[part])
 
 
 def _halved(image: torch.Tensor) -> torch.Tensor:

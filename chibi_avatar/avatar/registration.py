@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .blending import bilinear
+from .sampling import bilinear
 
 LIMIT = 0.02  # largest scale change, and largest shift as a fraction of the picture
 _WORK = 256  # pixels of the longer side while fitting: blurred outlines give shifts to a tenth of these
@@ -32,19 +32,36 @@ class Fit:
         return self.scale != 1 or self.shift != (0.0, 0.0)
 
 
+class Silhouette:
+    """A guide's mask (H, W) bool as pictures are laid on it: thinned, how far inside it each pixel lies, and its blurred edge."""
+
+    def __init__(self, mask: np.ndarray) -> None:
+        from scipy.ndimage import distance_transform_cdt
+
+        self.inside = _thin(mask)
+        self.depth = distance_transform_cdt(self.inside, "taxicab")
+        self.edge = _blurred(self.inside)
+
+
+def _blurred(mask: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(mask.astype(np.float32), 2.0)
+
+
 def _thin(image: np.ndarray) -> np.ndarray:
     """Every n-th pixel of every n-th row, about ``_WORK`` on the longer side. Not averaged: mixed edge pixels would fatten the figure."""
     step = max(1, max(image.shape[:2]) // _WORK)
     return image[step // 2 :: step, step // 2 :: step]
 
 
-def foreground(image: np.ndarray, guide: np.ndarray, tolerance: float = 0.06) -> np.ndarray:
-    """Where the figure is in a picture (H, W, 3) on a plain or softly shaded background: (H, W) bool.
+def foreground(image: np.ndarray, guide: Silhouette, tolerance: float = 0.06) -> np.ndarray:
+    """Where the figure is in a thinned picture (H, W, 3) on a plain or softly shaded background: (H, W) bool.
 
     The background is a plane of colour fitted to the border and followed inwards as far as it connects, plus enclosed patches of that
-    colour that the ``guide`` mask (H, W) has outside the figure. Deep inside the guide nothing is background: clothes may be white.
+    colour that the ``guide`` has outside the figure. Deep inside the guide nothing is background: clothes may be white.
     """
-    from scipy.ndimage import distance_transform_cdt, label, maximum_filter
+    from scipy.ndimage import label, maximum_filter
 
     height, width = image.shape[:2]
     x, y = np.arange(width, dtype=np.float32) / width - 0.5, np.arange(height, dtype=np.float32) / height - 0.5
@@ -66,10 +83,10 @@ def foreground(image: np.ndarray, guide: np.ndarray, tolerance: float = 0.06) ->
     difference = _largest(np.abs(image - plane))
     # a pixel that is half figure, half background belongs to the nearer of the two
     near = difference < np.maximum(tolerance, 0.5 * maximum_filter(difference, 3))
-    near &= distance_transform_cdt(guide, "taxicab") <= 1.5 * LIMIT * max(height, width)
+    near &= guide.depth <= 1.5 * LIMIT * max(height, width)
     labels, count = label(near)
     size = np.bincount(labels.ravel(), minlength=count + 1)
-    outside = np.bincount(labels.ravel(), ~guide.ravel(), count + 1) > 0.5 * size
+    outside = np.bincount(labels.ravel(), ~guide.inside.ravel(), count + 1) > 0.5 * size
     outside[np.unique(labels[rim])] = True
     outside[0] = False
     return ~outside[labels]
@@ -86,30 +103,30 @@ def iou(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.logical_and(first, second).sum() / union) if union else 1.0
 
 
-def fit(guide: np.ndarray, image: np.ndarray, alpha: np.ndarray | None = None) -> Fit:
-    """Register a picture (H, W, 3) to the ``guide`` mask (H, W) bool by Gauss-Newton on blurred silhouettes, at most 2 %.
+def fit(guide: Silhouette, image: np.ndarray, alpha: np.ndarray | None = None) -> Fit:
+    """Register a picture (H, W, 3) to the ``guide``, which is as large, by Gauss-Newton on blurred silhouettes, at most 2 %.
 
     ``alpha`` (H, W) is the picture's own mask when it has one. When the figure cannot be told from its background the fit stays at
     identity and ``note`` says so. A fit is kept only if it raises the IoU.
     """
     import torch
-    from scipy.ndimage import gaussian_filter, maximum_filter
+    from scipy.ndimage import maximum_filter
 
-    inside = _thin(guide)
-    mask = foreground(_thin(image), inside) if alpha is None else _thin(alpha)
+    inside = guide.inside
+    mask = foreground(_thin(image), guide) if alpha is None else _thin(alpha)
     before = iou(mask, inside)
     if before < 0.5:
         return Fit(1.0, (0.0, 0.0), before, before, "the figure was not found against its background; not registered")
     if before > 0.9995:
         return Fit(1.0, (0.0, 0.0), before, before)
-    moving, fixed = gaussian_filter(mask.astype(np.float32), 2.0), gaussian_filter(inside.astype(np.float32), 2.0)
+    moving, fixed = _blurred(mask), guide.edge
     height, width = fixed.shape
     cx, cy = (width - 1) / 2, (height - 1) / 2
     gy, gx = np.gradient(moving)
     # only what an outline can reach within the limit says anything
     soft = ((moving > 0.01) & (moving < 0.99)) | ((fixed > 0.01) & (fixed < 0.99))
     near = maximum_filter(soft, 2 * int(LIMIT * max(height, width)) + 1)
-    near[::2, ::2] = near[1::2, 1::2] = False  # blurred: every other point says it all
+    near[::2] = near[:, ::2] = False  # blurred: one point of four says it all
     y, x = np.nonzero(near)
     still = fixed[y, x]
     side = float(max(height, width))

@@ -1,5 +1,5 @@
-"""The atlas cut into strips of rows: each with its texels and what every view sees of them; and its seams. Small atlases are kept for the
-next bake."""
+"""The atlas cut into strips of rows: each with its texels and what every view sees of them; its seams, and what is outside its charts.
+Those of small atlases are kept for the next bake."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from .camera import Camera
 from .model import Avatar
-from .padding import Seams
+from .padding import Padding, Seams
 from .texels import TexelBuffer, texel_gbuffer
 from .visibility import ViewTexels, identity, look_all, project
 from .workers import each
 
-T = TypeVar("T", bound="Strip | Seams")
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T", bound="Strip | Seams | Padding")
 
 _STRIP = 1 << 19  # texels of the atlas in one strip
 _LEAST = 4  # strips, so that all cores have some
 _KEPT = 2048  # atlases of up to this size are kept
 _CACHE_BYTES = 700_000_000
-_CACHE: OrderedDict[tuple, Strip | Seams] = OrderedDict()
+_CACHE: OrderedDict[tuple, Strip | Seams | Padding] = OrderedDict()
 _LOCK = Lock()  # strips are made side by side
 
 
@@ -71,6 +74,10 @@ class Strips:
     def seams(self, size: int) -> Seams:
         """Where the charts meet."""
         return self._kept(("seams",), size, lambda: Seams(self._avatar.mesh, size, self._keep))
+
+    def padding(self, size: int, known: torch.Tensor) -> Padding:
+        """What lies outside the charts, where ``known`` (S, S) bool is not: for one avatar and one size it is always the same."""
+        return self._kept(("padding",), size, lambda: Padding(known))
 
     def _strip(self, size: int, rows: tuple[int, int], through: Callable[..., Iterable[ViewTexels]]) -> Strip:
         def make() -> Strip:

@@ -14,6 +14,7 @@ from .camera import Camera, framing
 from .gbuffer import covering, gbuffer
 from .model import Avatar
 from .raster import chunks
+from .registration import Silhouette
 from .surface import surface_graph
 from .texels import TexelBuffer, mesh_digest
 from .workers import each
@@ -45,7 +46,7 @@ class Look:
     """What one camera sees of an avatar at rest. H·W lists are pictures in row order."""
 
     camera: Camera
-    mask: np.ndarray  # (H, W) bool, the guide's silhouette
+    silhouette: Silhouette  # of the guide
     depth: torch.Tensor  # (H·W,) float32 metres along the view, inf where nothing is or an overlay hides it
     piece: torch.Tensor  # (H·W,) int32, which piece of the mesh is seen; -1 where nothing is
     edge: torch.Tensor  # (H·W,) uint8 pixels to the nearest silhouette or depth edge, at most RAMP
@@ -143,10 +144,12 @@ def _look(avatar: Avatar, camera: Camera, atlas: np.ndarray | None, own: np.ndar
     side_face = None
     if "face" in avatar.parts and camera.axes[2][2] < 0.6:
         side_face = torch.as_tensor(mesh.face_part == avatar.parts.index("face"), device=device)
-    mask = (raster.face >= 0).cpu().numpy()
+    silhouette = Silhouette((raster.face >= 0).cpu().numpy())
     piece = torch.as_tensor(own, device=device)
     seen = raster.image(piece[raster.faces], -1).reshape(-1)
-    return Look(camera, mask, depth, seen, edge.reshape(-1), slope, drawn, piece, side_face, raster.pixels[inner], uv)
+    return Look(
+        camera, silhouette, depth, seen, edge.reshape(-1), slope, drawn, piece, side_face, raster.pixels[inner], uv
+    )
 
 
 def _near_seen(faces: np.ndarray, seen: np.ndarray, area: np.ndarray) -> np.ndarray:
@@ -194,7 +197,7 @@ def project(look: Look, texels: TexelBuffer, surface: tuple[torch.Tensor, torch.
     import torch
 
     camera = look.camera
-    height, width = look.mask.shape
+    height, width = camera.height, camera.width
     depth = look.depth
     device = depth.device
     axes = torch.tensor(camera.axes, dtype=torch.float32, device=device)

@@ -17,7 +17,7 @@ from chibi_avatar.avatar.camera import Camera, Views, view_set
 from chibi_avatar.avatar.guides import guide_maps
 from chibi_avatar.avatar.metrics import delta_e2000, psnr, srgb_to_lab
 from chibi_avatar.avatar.model import AvatarError, Material, Texture
-from chibi_avatar.avatar.padding import pull_push, seam_edges
+from chibi_avatar.avatar.padding import Padding, seam_edges
 from chibi_avatar.avatar.texels import texel_gbuffer
 from chibi_avatar.avatar.untouched import folded
 from tools.gallery import random_character
@@ -46,7 +46,7 @@ def truth():
     blank = figure(24, np.full((64, 64, 3), 128, np.uint8))
     texels = texel_gbuffer(blank.mesh, SIZE)
     color = texels.image(torch.from_numpy(_pattern(texels.surface()[0].numpy())))
-    atlas = pull_push(color, texels.raster.face >= 0).numpy()
+    atlas = Padding(texels.raster.face >= 0).spread(color).numpy()
     painted = blank.with_textures([Texture("atlas", (atlas * 255 + 0.5).astype(np.uint8))])
     return blank, painted, texels, atlas
 
@@ -132,7 +132,7 @@ def test_unseen_paint_takes_the_colours_of_the_pictures(truth):
     )
 
     def wearing(colors):
-        atlas = pull_push(texels.image(torch.from_numpy(colors)), texels.raster.face >= 0).numpy()
+        atlas = Padding(texels.raster.face >= 0).spread(texels.image(torch.from_numpy(colors))).numpy()
         return figure(24).with_textures([Texture("atlas", (atlas * 255 + 0.5).astype(np.uint8))])
 
     views = view_set(wearing(old), "front", VIEW)
@@ -222,7 +222,7 @@ def test_the_mirror_fills_one_side_exactly(truth):
     blank, _, texels, _ = truth
     place = texels.surface()[0].numpy()
     even = _pattern(np.stack([np.abs(place[:, 0]), place[:, 1], place[:, 2]], 1))
-    atlas = pull_push(texels.image(torch.from_numpy(even)), texels.raster.face >= 0).numpy()
+    atlas = Padding(texels.raster.face >= 0).spread(texels.image(torch.from_numpy(even))).numpy()
     painted = blank.with_textures([Texture("atlas", (atlas * 255 + 0.5).astype(np.uint8))])
     views = view_set(blank, "sides4", VIEW)
     half = Views((views.cameras[1],))

@@ -42,7 +42,7 @@ def test_guide_masks_are_the_bake_masks(avatar, maps):
     for look, mask in zip(
         look_all(avatar, view_set(avatar, "sides4", 192).cameras, None, "cpu"), maps["mask"], strict=True
     ):
-        assert ((mask > 0.5) == look.mask).all()
+        assert ((mask > 0.5) == look.silhouette.inside).all()
 
 
 def test_normals_follow_the_controlnet_convention(maps):
