@@ -101,7 +101,7 @@ def _taps(points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Padding:
-    """How the cells outside the charts of a ``size``² atlas are filled from a pyramid of averages, where ``known`` (S, S) bool says what is
+    """How the cells outside the charts of a square atlas are filled from a pyramid of averages, where ``known`` (S, S) bool says what is
     in a chart. It depends on nothing else, so one serves every picture of the same atlas."""
 
     def __init__(self, known: torch.Tensor) -> None:

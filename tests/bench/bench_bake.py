@@ -18,11 +18,13 @@ import pytest
 from chibi_avatar.avatar import strips, visibility
 from chibi_avatar.avatar.bake import BakeOptions, atlas_faces, bake
 from chibi_avatar.avatar.build import build_avatar
-from chibi_avatar.avatar.camera import view_set
+from chibi_avatar.avatar.camera import Camera, framing, view_set
 from chibi_avatar.avatar.guides import guide_maps
 from chibi_avatar.avatar.metrics import psnr
+from chibi_avatar.avatar.model import Avatar
 from chibi_avatar.avatar.render import render
 from chibi_avatar.avatar.texels import texel_gbuffer
+from chibi_avatar.avatar.untouched import folded
 from chibi_avatar.character import Character
 from tools.gallery import random_character
 
@@ -123,4 +125,58 @@ def test_coverage_and_faithfulness(say) -> None:
             f"{name}: seen from all around {mean[0]:.1%} painted (least {low[0]:.1%}), of all texels {mean[1]:.1%}; "
             f"re-render at least {low[2]:.1f} dB; seam ΔE median up to {high[3]:.2f}, p99 up to {high[4]:.2f}; "
             f"unseen fill {mean[5]:.1f} dB (least {low[5]:.1f}; goal 22)"
+        )
+
+
+_CANDIDATES = 150  # directions, spread evenly over the sphere
+
+
+def _best(seen: np.ndarray, count: int) -> float:
+    """The largest share (0..1) of the columns of ``seen`` (K, N) bool that ``count`` of its rows cover together: chosen one by one, then
+    exchanged as long as that helps."""
+    chosen: list[int] = []
+    share = -1.0
+    while True:
+        for place in range(count):
+            rest = chosen[:place] + chosen[place + 1 :]
+            have = seen[rest].any(0)
+            chosen[place : place + 1] = [int((seen | have).sum(1).argmax())]
+        before, share = share, float(seen[chosen].any(0).mean())
+        if share <= before:
+            return share
+
+
+def _paints(avatar: Avatar, cameras: list[Camera], size: int) -> np.ndarray:
+    """Which places that are to be seen from all around each camera could paint (cameras, places) bool."""
+    keep, mouth = atlas_faces(avatar), folded(avatar.mesh)
+    texels = texel_gbuffer(avatar.mesh, size, keep)
+    surface = texels.surface()
+    column, row = np.clip((visibility.sight(avatar, keep) * size).astype(int), 0, size - 1).T
+    places = row * size + column
+    places = places[np.isin(places, texels.pixels.numpy())]
+    seen = []
+    for first in range(0, len(cameras), 10):
+        group = cameras[first : first + 10]
+        for look in visibility.look_all(avatar, group, ~mouth if keep is None else keep & ~mouth, "cpu"):
+            there = np.zeros(size * size, bool)
+            there[texels.pixels[visibility.project(look, texels, surface).index].numpy()] = True
+            seen.append(there[places])
+    return np.stack(seen)
+
+
+def test_what_any_cameras_could_paint(say) -> None:
+    """Whether other view sets would paint more of a dressed Character: the best four and six of many cameras, chosen for it alone."""
+    step = np.arange(_CANDIDATES) + 0.5
+    elevations = np.degrees(np.arcsin(1 - 2 * step / _CANDIDATES))
+    azimuths = np.degrees(np.pi * (1 + np.sqrt(5)) * step) % 360
+    for seed in range(6):
+        avatar = build_avatar(random_character(seed))
+        place = framing(avatar.mesh.positions)
+        cameras = [Camera(float(a), float(e), *place, 512, 512) for a, e in zip(azimuths, elevations, strict=True)]
+        sides = [view_set(avatar, name, 512).cameras for name in ("sides4", "sides6")]
+        seen = _paints(avatar, [*sides[0], *sides[1], *cameras], 1024)
+        four, six = seen[:4].any(0).mean(), seen[4:10].any(0).mean()
+        say(
+            f"Character {seed}: four sides {four:.1%}, the best four of {len(seen) - 4} cameras {_best(seen, 4):.1%}; "
+            f"six sides {six:.1%}, the best six {_best(seen, 6):.1%}; all of them {seen.any(0).mean():.1%}"
         )
