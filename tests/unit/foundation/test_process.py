@@ -142,8 +142,16 @@ def test_a_hold_in_a_helper_thread_does_not_hold_the_main_one():
         thread.join()
 
 
+@pytest.fixture
+def listening():
+    """Ctrl-C is heard, even where a shell has started the tests in the background, which turns it off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_asynchronous_work_is_cancelled_where_it_waits(how):
+def test_asynchronous_work_is_cancelled_where_it_waits(how, listening):
     """Ctrl-C between two lines of a batch's book-keeping would leave a row half written."""
     steps = []
 
