@@ -170,9 +170,9 @@ def surface_color(avatar: Avatar, faces: torch.Tensor, uv: torch.Tensor) -> torc
     import torch
 
     device = uv.device
-    material = torch.as_tensor(avatar.mesh.face_material, device=device).long()[faces]
+    material = torch.index_select(torch.as_tensor(avatar.mesh.face_material, device=device).long(), 0, faces)
     factor = torch.tensor([m.color for m in avatar.materials], dtype=torch.float32, device=device)
-    out = factor[material]
+    out = torch.index_select(factor, 0, material)
     used = {m.texture for m in avatar.materials if m.texture is not None}
     owner = torch.tensor([-1 if m.texture is None else m.texture for m in avatar.materials], device=device)[material]
     for index in used:
@@ -183,5 +183,5 @@ def surface_color(avatar: Avatar, faces: torch.Tensor, uv: torch.Tensor) -> torc
         if image.shape[2] == 3:
             image = torch.cat([image, torch.full_like(image[:, :, :1], 255)], 2)
         chosen = slice(None) if len(used) == 1 and bool((owner == index).all()) else owner == index
-        out[chosen] = out[chosen] * (sample(image, uv[chosen]) / 255)
+        out[chosen] *= sample(image, uv[chosen]).div_(255)
     return out

@@ -9,6 +9,7 @@ import numpy as np
 
 from .gbuffer import GBuffer
 from .model import Avatar
+from .workers import workers
 
 if TYPE_CHECKING:
     import torch
@@ -116,7 +117,7 @@ def draw_lines(avatar: Avatar, buffer: GBuffer, base: torch.Tensor, supersample:
         ring = np.flatnonzero(band.ravel()) + top * width
         points = np.stack([chosen % width, chosen // width], 1)
         where = np.stack([ring % width, ring // width], 1)
-        distance, nearest = cKDTree(points).query(where, distance_upper_bound=reach + 1)
+        distance, nearest = cKDTree(points).query(where, distance_upper_bound=reach + 1, workers=workers())
         found = np.isfinite(distance)
         ring, where, distance, nearest = ring[found], where[found], distance[found], nearest[found]
         owner = chosen[nearest]

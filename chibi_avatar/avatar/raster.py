@@ -263,14 +263,21 @@ def rasterize(
         x = (pixel % width).double().add_(0.5)
         y = torch.div(pixel, width, rounding_mode="floor").double().add_(0.5)
         plane = torch.index_select(planes, 0, owner)
-        exact = torch.empty((len(pixel), 3), dtype=torch.float64, device=device)
-        exact[:, 1] = (plane[:, 0] * x).add_(plane[:, 1] * y).add_(plane[:, 2])
-        exact[:, 2] = (plane[:, 3] * x).add_(plane[:, 4] * y).add_(plane[:, 5])
-        exact[:, 0] = 1 - exact[:, 1] - exact[:, 2]
+        second = (plane[:, 0] * x).add_(plane[:, 1] * y).add_(plane[:, 2])
+        third = (plane[:, 3] * x).add_(plane[:, 4] * y).add_(plane[:, 5])
+        exact = [
+            1 - second - third,
+            second,
+            third,
+        ]  # three lists: sums and quotients along rows of three take several times as long
         if weights is not None:
-            exact *= torch.index_select(weights, 0, owner)
-        exact.clamp_(min=0)
-        bary[part] = exact / exact.sum(1, keepdim=True)
+            for share, weight in zip(exact, torch.index_select(weights, 0, owner).unbind(1), strict=True):
+                share *= weight
+        for share in exact:
+            share.clamp_(min=0)
+        total = exact[0] + exact[1] + exact[2]
+        for corner, share in enumerate(exact):
+            bary[part, corner] = share.div_(total)
     face = torch.full((height * width,), -1, dtype=torch.int32, device=device)
     face[pixels] = faces.int()
     return Raster(face.reshape(height, width), pixels, faces, bary, None if grow else key)

@@ -39,7 +39,9 @@ def sample(texture: torch.Tensor, uv: torch.Tensor) -> torch.Tensor:
         fx, fy = (x - x0)[:, None], (y - y0)[:, None]
         left, top = x0.long() % width, (y0.long() % height) * width
         right, bottom = (left + 1) % width, (top + width) % (height * width)
-        above = torch.lerp(flat[top + left].float(), flat[top + right].float(), fx)
-        below = torch.lerp(flat[bottom + left].float(), flat[bottom + right].float(), fx)
+        taps = (
+            torch.index_select(flat, 0, tap).float() for tap in (top + left, top + right, bottom + left, bottom + right)
+        )
+        above, below = (torch.lerp(next(taps), next(taps), fx) for _ in range(2))
         torch.lerp(above, below, fy, out=out[part])
     return out

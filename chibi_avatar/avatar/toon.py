@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from .camera import Camera
 from .gbuffer import GBuffer, gbuffer
 from .model import Avatar
 from .raster import chunks
+from .workers import each
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +54,8 @@ class ShadowMap:
     def __init__(
         self, avatar: Avatar, positions: np.ndarray, normals: np.ndarray, key: np.ndarray, device: object
     ) -> None:
+        import torch
+
         low, high = positions.min(0).astype(np.float64), positions.max(0).astype(np.float64)
         extent = float(np.linalg.norm(high - low)) * 1.02
         azimuth = math.degrees(math.atan2(key[0], key[2]))
@@ -59,7 +63,11 @@ class ShadowMap:
         target = tuple(float(v) for v in (low + high) / 2)
         self.camera = Camera(azimuth, elevation, target, extent, SHADOW_SIZE, SHADOW_SIZE)
         seen = gbuffer(avatar, positions, normals, self.camera, device=device)
-        self.depth = seen.raster.image(seen.at(seen.away[:, None])[:, 0], math.inf).reshape(-1)
+        depth = seen.raster.image(seen.at(seen.away[:, None])[:, 0], math.inf)
+        self.depth = depth.reshape(-1)
+        self.nearest, self.farthest = (
+            _of_sixteen(depth, choose).reshape(-1) for choose in (torch.minimum, torch.maximum)
+        )
         self.bias = extent * 0.006
 
     def lit(self, place: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
@@ -74,20 +82,43 @@ class ShadowMap:
         y = (SHADOW_SIZE / 2 - view[:, 1] * scale - 0.5).clamp_(1, SHADOW_SIZE - 3)
         away = camera.distance - view[:, 2] - self.bias
         left, top = x.floor(), y.floor()
-        fx, fy = x - left, y - top
         corner = (top * SHADOW_SIZE + left).long()
+        # most points lie before or behind all of the texels around
+        total = (away <= torch.index_select(self.nearest, 0, corner)).float()
+        open_ = torch.nonzero((total == 0) & (away <= torch.index_select(self.farthest, 0, corner))).squeeze(1)
+        total[open_] = self._compared(*(torch.index_select(t, 0, open_) for t in (corner, x - left, y - top, away)))
+        return total
+
+    def _compared(self, corner: torch.Tensor, fx: torch.Tensor, fy: torch.Tensor, away: torch.Tensor) -> torch.Tensor:
+        """Bilinear comparison over the 4 x 4 texels around ``corner``, with weights 1-f, 1, 1, f along each axis."""
+        import torch
+
         total = torch.zeros_like(away)
-        # bilinear comparison over a 4 x 4 neighbourhood with weights 1-f, 1, 1, f along each axis
         wide_x = (1 - fx, None, None, fx)
         wide_y = (1 - fy, None, None, fy)
         for row in range(4):
             line = torch.zeros_like(away)
             for column in range(4):
-                near = self.depth[corner + ((row - 1) * SHADOW_SIZE + column - 1)]
+                near = torch.index_select(self.depth, 0, corner + ((row - 1) * SHADOW_SIZE + column - 1))
                 free = (near >= away).float()
                 line += free if wide_x[column] is None else free * wide_x[column]
             total += line if wide_y[row] is None else line * wide_y[row]
         return total / 9
+
+
+def _of_sixteen(depth: torch.Tensor, choose: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """What ``choose`` (minimum or maximum) takes of the 4 x 4 texels around each of a square map, from one before to two after it."""
+    out = depth
+    for axis in (0, 1):
+        size = out.shape[axis]
+        for step in (1, 2):
+            wide = out.clone()
+            wide.narrow(axis, 0, size - step).copy_(
+                choose(out.narrow(axis, 0, size - step), out.narrow(axis, step, size - step))
+            )
+            out = wide
+        out = out.roll(1, axis)  # to the texel that the window starts before; the map's border is never read
+    return out
 
 
 def shade(avatar: Avatar, buffer: GBuffer, base: torch.Tensor, light: tuple[float, float, float]) -> torch.Tensor:
@@ -110,13 +141,14 @@ def shade(avatar: Avatar, buffer: GBuffer, base: torch.Tensor, light: tuple[floa
     side = torch.tensor(np.array([0.75, 0.5, -0.2]) @ axes, dtype=torch.float32, device=device)
     attributes = buffer.at(table)
     out = torch.empty_like(base)
-    for part in chunks(len(base), device):
+
+    def fill(part: slice) -> None:
         values = attributes[part]
         normal = values[:, :3] / values[:, :3].norm(dim=1, keepdim=True).clamp(min=1e-9)
         shape = values[:, 3:6]
         lit = smoothstep(-0.07, 0.1, normal @ direction - 0.03)
         turned = torch.nonzero(lit > 0).squeeze(1)
-        reached = smoothstep(0.15, 0.85, shadows.lit(values[turned, 6:], shape[turned]))
+        reached = smoothstep(0.15, 0.85, shadows.lit(*torch.index_select(values[:, 3:], 0, turned).split(3, 1)[::-1]))
         lit[turned] = torch.minimum(lit[turned], reached)
         lit = lit[:, None]
         color = base[part]
@@ -127,4 +159,6 @@ def shade(avatar: Avatar, buffer: GBuffer, base: torch.Tensor, light: tuple[floa
         grazing = 1 - (shape @ eye)
         rim = smoothstep(0.62, 0.9, grazing) * smoothstep(0.1, 0.5, shape @ side)
         out[part] = color + (1 - color) * rim[:, None] * 0.22
+
+    each(fill, chunks(len(base), device))
     return out
