@@ -35,7 +35,7 @@ def _shown(avatar, name: str) -> np.ndarray:
 
 
 def _face(avatar, expression=None) -> np.ndarray:
-    return render(avatar, "face", 192, expression=expression, background=(1, 1, 1), outline=False)[0]
+    return render(avatar, "face", 192, expression=expression, background=(1, 1, 1), outline=False, supersample=1)[0]
 
 
 def test_the_still_face_is_the_same(both):
