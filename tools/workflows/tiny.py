@@ -161,9 +161,14 @@ def tiny_avatar(f: Flow) -> None:
         "ImageScale", "Enlarge", image=portrait[0], upscale_method="lanczos", width=1024, height=1024, crop="disabled"
     )
     # the small autoencoder softens lines and small hands: some of the render brings them back, here and in the bake
-    picture = f(
+    mixed = f(
         "ImageBlend", "Lines of the render", image1=large[0], image2=start[0], blend_factor=0.5, blend_mode="normal"
     )
+    # a line that the model drew beside the figure would stand around it like a ghost
+    picture = f(
+        "ImageCompositeMasked", "Ground of the render", destination=start[0], source=mixed[0], mask=start[1],
+        x=0, y=0, resize_source=False,
+    )  # fmt: skip
     f.group = "3D"
     guides = f("ChibiAvatarGuides", "Guide maps", avatar=avatar[0], view_set="sides4", size=384, layout="batch")
     sides = _controlled(f, encoded, control[0], guides[2], "Follow the views")
