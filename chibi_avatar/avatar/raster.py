@@ -265,11 +265,7 @@ def rasterize(
         plane = torch.index_select(planes, 0, owner)
         second = (plane[:, 0] * x).add_(plane[:, 1] * y).add_(plane[:, 2])
         third = (plane[:, 3] * x).add_(plane[:, 4] * y).add_(plane[:, 5])
-        exact = [
-            1 - second - third,
-            second,
-            third,
-        ]  # three lists: sums and quotients along rows of three take several times as long
+        exact = [1 - second - third, second, third]  # sums and quotients along rows of three take several times as long
         if weights is not None:
             for share, weight in zip(exact, torch.index_select(weights, 0, owner).unbind(1), strict=True):
                 share *= weight

@@ -65,9 +65,9 @@ class ShadowMap:
         seen = gbuffer(avatar, positions, normals, self.camera, device=device)
         depth = seen.raster.image(seen.at(seen.away[:, None])[:, 0], math.inf)
         self.depth = depth.reshape(-1)
-        self.nearest, self.farthest = (
-            _of_sixteen(depth, choose).reshape(-1) for choose in (torch.minimum, torch.maximum)
-        )
+        # of the texels that a comparison reads
+        self.nearest = _of_sixteen(depth, torch.minimum).reshape(-1)
+        self.farthest = _of_sixteen(depth, torch.maximum).reshape(-1)
         self.bias = extent * 0.006
 
     def lit(self, place: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
@@ -85,8 +85,8 @@ class ShadowMap:
         corner = (top * SHADOW_SIZE + left).long()
         # most points lie before or behind all of the texels around
         total = (away <= torch.index_select(self.nearest, 0, corner)).float()
-        open_ = torch.nonzero((total == 0) & (away <= torch.index_select(self.farthest, 0, corner))).squeeze(1)
-        total[open_] = self._compared(*(torch.index_select(t, 0, open_) for t in (corner, x - left, y - top, away)))
+        between = torch.nonzero((total == 0) & (away <= torch.index_select(self.farthest, 0, corner))).squeeze(1)
+        total[between] = self._compared(*(torch.index_select(t, 0, between) for t in (corner, x - left, y - top, away)))
         return total
 
     def _compared(self, corner: torch.Tensor, fx: torch.Tensor, fy: torch.Tensor, away: torch.Tensor) -> torch.Tensor:
@@ -148,7 +148,8 @@ def shade(avatar: Avatar, buffer: GBuffer, base: torch.Tensor, light: tuple[floa
         shape = values[:, 3:6]
         lit = smoothstep(-0.07, 0.1, normal @ direction - 0.03)
         turned = torch.nonzero(lit > 0).squeeze(1)
-        reached = smoothstep(0.15, 0.85, shadows.lit(*torch.index_select(values[:, 3:], 0, turned).split(3, 1)[::-1]))
+        upright, place = torch.index_select(values[:, 3:], 0, turned).split(3, 1)
+        reached = smoothstep(0.15, 0.85, shadows.lit(place, upright))
         lit[turned] = torch.minimum(lit[turned], reached)
         lit = lit[:, None]
         color = base[part]
