@@ -57,7 +57,7 @@ SMALL = {
     "KSampler": {"steps": 1},
     "ChibiAvatarGuides": {"size": 128},
     "ChibiTextureBake": {"size": "1024"},
-    "TrainLoraNode": {"steps": 2, "rank": 2},
+    "TrainLoraNode": {"steps": 1, "rank": 2},
 }
 
 

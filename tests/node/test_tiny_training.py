@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import json
 import shutil
 from dataclasses import replace
@@ -253,6 +254,8 @@ def test_the_command_runs_them_in_order(made, tmp_path, monkeypatch, comfyui_pat
     monkeypatch.setattr("chibi_avatar.tiny.data.store.Store", lambda folder: store)
     monkeypatch.setattr("chibi_avatar.setup.comfyui.ensure", lambda: comfyui_path)
     monkeypatch.setitem(train.STEPS, "text", 1)
+    for module in (controlnet, diffusion):  # pictures of a network that has learnt nothing need no twenty steps
+        monkeypatch.setattr(module, "sample", functools.partial(sample, steps=2))
     shutil.copytree(root / "autoencoder", tmp_path / "autoencoder")
 
     def go(*words: str) -> int:
