@@ -29,6 +29,7 @@ from chibi_avatar.character import Character
 from tools.gallery import random_character
 
 REPEATS = 5
+_CANDIDATES = 150  # cameras, spread evenly over the sphere
 
 
 def _character() -> Character:
@@ -126,9 +127,6 @@ def test_coverage_and_faithfulness(say) -> None:
             f"re-render at least {low[2]:.1f} dB; seam ΔE median up to {high[3]:.2f}, p99 up to {high[4]:.2f}; "
             f"unseen fill {mean[5]:.1f} dB (least {low[5]:.1f}; goal 22)"
         )
-
-
-_CANDIDATES = 150  # directions, spread evenly over the sphere
 
 
 def _best(seen: np.ndarray, count: int) -> float:
