@@ -139,12 +139,12 @@ def bake(
     old = _Old(avatar, device)
 
     # what each view is worth, on the coarse atlas
-    beside = (
+    besides = (
         partial(old.paint, coarse.texels.pixels, coarse.texels.faces, _COARSE),
         partial(Mirror, avatar.mesh, device) if options.mirror else lambda: None,
     )
     fits = (partial(fit, look.silhouette, *given) for look, *given in zip(strips.looks, pictures, alphas, strict=True))
-    *fitted, paint, mirror = each(lambda job: job(), [*fits, *beside])
+    *fitted, paint, mirror = each(lambda job: job(), [*fits, *besides])
     if not options.register:
         fitted = [replace(guess, scale=1.0, shift=(0.0, 0.0), iou=guess.iou_before) for guess in fitted]
 
@@ -184,8 +184,8 @@ def bake(
     fields = disagreements(coarse.texels, graph, samples, weights) if gap > AGREE else None
 
     def find_rest() -> Continuation:
-        color, owner = blend(coarse.texels, seen, colors, fields)
-        trust = certainty(owner, seen)
+        color, best = blend(coarse.texels, seen, colors, fields)
+        trust = certainty(best, seen)
         return _coarse_rest(avatar, coarse.texels, graph, color, trust, paint, shut, options, mirror)
 
     # every texel
@@ -238,6 +238,9 @@ def bake(
             tint[pixels] = old.tint[beside.faces[free]]
     padding = strips.padding(size, known.view(size, size))
     picture = padding.spread(atlas.view(size, size, 3))
+    if tint is not None:
+        tint = padding.spread(tint.view(size, size, 3))
+    del padding  # that of a large atlas is kept nowhere else
     jobs = [partial(source.target, number, size) for number, source in enumerate(sources)]
     *targets, (seams, plain) = each(lambda job: job(), [*jobs, partial(_plain_seams, strips, avatar, size)])
     if options.strength == 1:
@@ -254,7 +257,7 @@ def bake(
     each(quantize, strips.rows(size))
     shown = picture
     if tint is not None:
-        result = _untinted(result, padding.spread(tint.view(size, size, 3)), notes)
+        result = _untinted(result, tint, notes)
         shown = torch.div(result, 255)
     pixels = result.cpu().numpy()
     textures = list(avatar.textures)
@@ -582,5 +585,4 @@ def _error(atlas: torch.Tensor, target: Target) -> float:
     if not len(target.wanted):
         return 0.0
     some = slice(None, None, max(len(target.wanted) // _MEASURED, 1))
-    read = bilinear(atlas.view(target.size, target.size, 3), target.place[some])
-    return decibels(float(read.sub_(target.wanted[some]).square_().mean(dtype=torch.float64)))
+    return decibels(float(target.read(atlas, some).sub_(target.wanted[some]).square_().mean(dtype=torch.float64)))

@@ -101,8 +101,8 @@ def _taps(points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Padding:
-    """How the cells outside the charts of a square atlas are filled from a pyramid of averages, where ``known`` (S, S) bool says what is
-    in a chart. It depends on nothing else, so one serves every picture of the same atlas."""
+    """How the cells of a square atlas, of 2 or more, that are not ``known`` (S, S) bool are filled from a pyramid of averages. One serves
+    every picture of the same atlas."""
 
     def __init__(self, known: torch.Tensor) -> None:
         import torch
@@ -125,7 +125,7 @@ class Padding:
         return sum(t.numel() * t.element_size() for t in tensors)
 
     def spread(self, atlas: torch.Tensor) -> torch.Tensor:
-        """Pull and push: changes ``atlas`` (S, S, 3), which is 0 outside the charts, and returns it."""
+        """Pull and push: changes ``atlas`` (S, S, 3), which is 0 where it is not known, and returns it."""
         import torch
 
         first = each(lambda rows: _halved(atlas[rows]), self._rows)

@@ -46,9 +46,9 @@ class Target:
         nearest = self.place.long().clamp_(0, self.size - 1)
         return torch.index_select(owner, 0, nearest[:, 1] * self.size + nearest[:, 0]) == self.number
 
-    def read(self, flat: torch.Tensor) -> torch.Tensor:
-        """What an atlas (S·S, 3) float32 shows: (N, 3)."""
-        return bilinear(flat.view(self.size, self.size, 3), self.place)
+    def read(self, flat: torch.Tensor, some: slice = slice(None)) -> torch.Tensor:
+        """What an atlas (S·S, 3) float32 shows in ``some`` of the pixels: (K, 3)."""
+        return bilinear(flat.view(self.size, self.size, 3), self.place[some])
 
     def corners(self) -> torch.Tensor:
         """The first of the four texels that each pixel reads (N,); the others are right, below and both."""

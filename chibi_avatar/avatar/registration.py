@@ -33,14 +33,14 @@ class Fit:
 
 
 class Silhouette:
-    """A guide's mask (H, W) bool as pictures are laid on it: thinned, how far inside it each pixel lies, and its blurred edge."""
+    """A guide's mask (H, W) bool as pictures are laid on it: thinned, how far inside it each pixel lies, and blurred."""
 
     def __init__(self, mask: np.ndarray) -> None:
         from scipy.ndimage import distance_transform_cdt
 
         self.inside = _thin(mask)
         self.depth = distance_transform_cdt(self.inside, "taxicab")
-        self.edge = _blurred(self.inside)
+        self.blurred = _blurred(self.inside)
 
 
 def _blurred(mask: np.ndarray) -> np.ndarray:
@@ -119,7 +119,7 @@ def fit(guide: Silhouette, image: np.ndarray, alpha: np.ndarray | None = None) -
         return Fit(1.0, (0.0, 0.0), before, before, "the figure was not found against its background; not registered")
     if before > 0.9995:
         return Fit(1.0, (0.0, 0.0), before, before)
-    moving, fixed = _blurred(mask), guide.edge
+    moving, fixed = _blurred(mask), guide.blurred
     height, width = fixed.shape
     cx, cy = (width - 1) / 2, (height - 1) / 2
     gy, gx = np.gradient(moving)

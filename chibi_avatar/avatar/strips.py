@@ -54,8 +54,8 @@ class Strips:
     ) -> None:
         self.looks = look_all(avatar, cameras, seen, device)
         self._avatar, self._keep, self._device = avatar, keep, device
-        labels = (None if keep is None else keep.tobytes(), seen.tobytes())
-        self._key = (*identity(avatar), *labels, tuple(cameras), str(device))
+        self._atlas = (*identity(avatar), None if keep is None else keep.tobytes(), str(device))
+        self._views = (*self._atlas, seen.tobytes(), tuple(cameras))
 
     @staticmethod
     def rows(size: int) -> list[tuple[int, int]]:
@@ -73,11 +73,12 @@ class Strips:
 
     def seams(self, size: int) -> Seams:
         """Where the charts meet."""
-        return self._kept(("seams",), size, lambda: Seams(self._avatar.mesh, size, self._keep))
+        return self._kept((*self._atlas, size, "seams"), size, lambda: Seams(self._avatar.mesh, size, self._keep))
 
     def padding(self, size: int, known: torch.Tensor) -> Padding:
-        """What lies outside the charts, where ``known`` (S, S) bool is not: for one avatar and one size it is always the same."""
-        return self._kept(("padding",), size, lambda: Padding(known))
+        """What to fill outside ``known`` (S, S) bool: all texels of the charts and of what is beside them, which for one avatar and one
+        size are always the same."""
+        return self._kept((*self._atlas, size, "padding"), size, lambda: Padding(known))
 
     def _strip(self, size: int, rows: tuple[int, int], through: Callable[..., Iterable[ViewTexels]]) -> Strip:
         def make() -> Strip:
@@ -85,11 +86,10 @@ class Strips:
             surface = texels.surface()
             return Strip(texels, list(through(lambda look: project(look, texels, surface), self.looks)))
 
-        return self._kept(rows, size, make)
+        return self._kept((*self._views, size, rows), size, make)
 
-    def _kept(self, what: tuple, size: int, make: Callable[[], T]) -> T:
+    def _kept(self, key: tuple, size: int, make: Callable[[], T]) -> T:
         """What ``make`` makes, or made in the last bake of this ``size``."""
-        key = (*self._key, size, what)
         with _LOCK:
             if key in _CACHE:
                 _CACHE.move_to_end(key)

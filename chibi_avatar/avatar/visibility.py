@@ -90,7 +90,7 @@ def identity(avatar: Avatar) -> tuple:
             pixels = avatar.textures[material.texture].pixels
             if pixels is not None and pixels.shape[2] == 4:
                 labels.update(np.ascontiguousarray(pixels[:, :, 3]).data)
-    kinds = tuple((m.alpha_mode, m.alpha_cutoff, m.double_sided, m.texture) for m in avatar.materials)
+    kinds = tuple((m.alpha_mode, m.alpha_cutoff, m.color[3], m.double_sided, m.texture) for m in avatar.materials)
     return mesh_digest(avatar.mesh), labels.hexdigest(), kinds, tuple(avatar.parts), avatar.atlas
 
 

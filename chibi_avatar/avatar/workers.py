@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -15,8 +16,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+_WORKER = threading.local()
+
+
 def workers() -> int:
-    """How many tasks to run at once: the processor cores this process may use, at most 4 (memory)."""
+    """How many tasks to run at once: the processor cores this process may use, at most 4 (memory); 1 in a task of :func:`each`."""
+    if getattr(_WORKER, "busy", False):
+        return 1
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
@@ -59,6 +65,7 @@ def each(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
     inference = torch.is_inference_mode_enabled()
 
     def run(item: T) -> R:
+        _WORKER.busy = True  # the threads end with this call
         with torch.inference_mode(inference):
             return function(item)
 

@@ -120,7 +120,7 @@ Nothing is downloaded; a laptop's processor needs under a minute.
 
 1. Describe who it is in **Words**, in English or Chinese, and press **Run**.
 2. *With a selfie:* choose it in **Photo**, select **Photo** and **Face**, press `Ctrl+B` to switch them on, run again.
-3. More freedom: raise *denoise* of the samplers. More of the painting: lower *blend_factor* of **Lines of the render**, raise *strength* of
+3. More freedom inside the outlines: raise *denoise* of the samplers. More of the painting: lower *blend_factor* of **Lines of the render**, raise *strength* of
    **Bake**. Without diffusion: open *quickstart*.
 
 ---
@@ -130,7 +130,7 @@ Nothing is downloaded; a laptop's processor needs under a minute.
 
 1. 在 **Words** 里用中文或英文描述角色，点**运行**。
 2. *用自拍：* 在 **Photo** 里选照片，选中 **Photo** 和 **Face**，按 `Ctrl+B` 启用，再运行。
-3. 想更自由：调高采样器的 *denoise*。想多保留画的部分：调低 **Lines of the render** 的 *blend_factor*，调高 **Bake** 的 *strength*。不用扩散：打开 *quickstart*。
+3. 想在轮廓以内更自由：调高采样器的 *denoise*。想多保留画的部分：调低 **Lines of the render** 的 *blend_factor*，调高 **Bake** 的 *strength*。不用扩散：打开 *quickstart*。
 """)
 def tiny_avatar(f: Flow) -> None:
     f.group = "Model · 模型"

@@ -45,6 +45,17 @@ def test_guide_masks_are_the_bake_masks(avatar, maps):
         assert ((mask > 0.5) == look.silhouette.inside).all()
 
 
+def test_what_is_kept_goes_with_the_opacity_of_materials(avatar):
+    """A dress made see-through would hide the body from the next bake all the same."""
+    views = view_set(avatar, "sides4", 192).cameras[:1]
+
+    def seen(opacity):
+        materials = [replace(m, alpha_mode="BLEND", color=(1.0, 1.0, 1.0, opacity)) for m in avatar.materials]
+        return look_all(replace(avatar, materials=materials), views, None, "cpu")[0].silhouette.inside.any()
+
+    assert seen(1.0) and not seen(0.3)
+
+
 def test_normals_follow_the_controlnet_convention(maps):
     """Blue is front, red is left, green is top; another order lights the drawing from the wrong side."""
     normal, mask = maps["normal"][0], maps["mask"][0] > 0

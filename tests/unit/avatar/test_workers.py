@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from chibi_avatar.avatar.workers import each
+from chibi_avatar.avatar.workers import each, workers
 
 
 @pytest.mark.parametrize("inference", [True, False])
@@ -21,3 +21,10 @@ def test_results_keep_their_order_and_an_error_is_raised():
     assert each(lambda number: number * 2, range(8)) == list(range(0, 16, 2))
     with pytest.raises(ZeroDivisionError):
         each(lambda number: 1 // number, [1, 0])
+
+
+def test_a_task_starts_no_others_beside_it():
+    """Eight renders side by side would each shade in several threads more, and take the memory of sixteen."""
+    before = workers()
+    assert each(lambda _: each(lambda _: workers(), range(2)), range(2)) == [[1, 1], [1, 1]]
+    assert workers() == before
