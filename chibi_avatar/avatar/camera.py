@@ -213,6 +213,14 @@ def framing(positions: np.ndarray) -> tuple[tuple[float, float, float], float]:
     return (float(x), float(middle[1]), float(z)), MARGIN * max(float(extent[1]), reach, 1e-3)
 
 
+def directions(count: int) -> list[tuple[float, float]]:
+    """``count`` directions spread evenly over the sphere, on a golden spiral: azimuth and elevation in degrees, as a camera takes them."""
+    step = np.arange(count) + 0.5
+    elevations = np.degrees(np.arcsin(1 - 2 * step / count))
+    azimuths = np.degrees(np.pi * (1 + np.sqrt(5)) * step) % 360
+    return list(zip(azimuths.tolist(), elevations.tolist(), strict=True))
+
+
 def view_set(avatar: Avatar, name: str = "sides4", size: int = 1024, fov: float = 0.0, sheet: bool = False) -> Views:
     """The cameras of view set ``name`` around ``avatar`` at rest; square pictures of ``size`` pixels (a multiple of 64)."""
     if name not in VIEW_SETS:

@@ -73,12 +73,12 @@ class Strips:
 
     def seams(self, size: int) -> Seams:
         """Where the charts meet."""
-        return self._kept((*self._atlas, size, "seams"), size, lambda: Seams(self._avatar.mesh, size, self._keep))
+        return self._kept(self._atlas, size, "seams", lambda: Seams(self._avatar.mesh, size, self._keep))
 
     def padding(self, size: int, known: torch.Tensor) -> Padding:
         """What to fill outside ``known`` (S, S) bool: all texels of the charts and of what is beside them, which for one avatar and one
         size are always the same."""
-        return self._kept((*self._atlas, size, "padding"), size, lambda: Padding(known))
+        return self._kept(self._atlas, size, "padding", lambda: Padding(known))
 
     def _strip(self, size: int, rows: tuple[int, int], through: Callable[..., Iterable[ViewTexels]]) -> Strip:
         def make() -> Strip:
@@ -86,10 +86,11 @@ class Strips:
             surface = texels.surface()
             return Strip(texels, list(through(lambda look: project(look, texels, surface), self.looks)))
 
-        return self._kept((*self._views, size, rows), size, make)
+        return self._kept(self._views, size, rows, make)
 
-    def _kept(self, key: tuple, size: int, make: Callable[[], T]) -> T:
+    def _kept(self, of: tuple, size: int, what: Any, make: Callable[[], T]) -> T:
         """What ``make`` makes, or made in the last bake of this ``size``."""
+        key = (*of, size, what)
         with _LOCK:
             if key in _CACHE:
                 _CACHE.move_to_end(key)

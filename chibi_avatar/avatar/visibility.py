@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .camera import Camera, framing
+from .camera import Camera, directions, framing
 from .gbuffer import covering, gbuffer
 from .model import Avatar
 from .raster import chunks
@@ -286,17 +286,14 @@ def sight(avatar: Avatar, atlas: np.ndarray | None, device: Any = "cpu") -> np.n
     if key in _SIGHT:
         return _SIGHT[key]
     target, extent = framing(avatar.mesh.positions)
-    step = np.arange(AROUND) + 0.5
-    elevations = np.degrees(np.arcsin(1 - 2 * step / AROUND))
-    azimuths = np.degrees(np.pi * (1 + np.sqrt(5)) * step) % 360
 
     def seen(direction: tuple[float, float]) -> np.ndarray:
-        camera = Camera(*map(float, direction), target, extent, _AROUND_SIZE, _AROUND_SIZE)
+        camera = Camera(*direction, target, extent, _AROUND_SIZE, _AROUND_SIZE)
         buffer = gbuffer(avatar, avatar.mesh.positions, avatar.mesh.normals, camera, device=device)
         uv = buffer.at(avatar.mesh.uvs).cpu().numpy()
         return uv if atlas is None else uv[atlas[buffer.raster.faces.cpu().numpy()]]
 
-    points = np.concatenate(each(seen, zip(azimuths, elevations, strict=True)))
+    points = np.concatenate(each(seen, directions(AROUND)))
     _SIGHT.clear()
     _SIGHT[key] = points
     return points

@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-
 _WORKER = threading.local()
 
 

@@ -18,7 +18,7 @@ import pytest
 from chibi_avatar.avatar import strips, visibility
 from chibi_avatar.avatar.bake import BakeOptions, atlas_faces, bake
 from chibi_avatar.avatar.build import build_avatar
-from chibi_avatar.avatar.camera import Camera, framing, view_set
+from chibi_avatar.avatar.camera import Camera, directions, framing, view_set
 from chibi_avatar.avatar.guides import guide_maps
 from chibi_avatar.avatar.metrics import psnr
 from chibi_avatar.avatar.model import Avatar
@@ -164,13 +164,10 @@ def _paints(avatar: Avatar, cameras: list[Camera], size: int) -> np.ndarray:
 
 def test_what_any_cameras_could_paint(say) -> None:
     """Whether other view sets would paint more of a dressed Character: the best four and six of many cameras, chosen for it alone."""
-    step = np.arange(_CANDIDATES) + 0.5
-    elevations = np.degrees(np.arcsin(1 - 2 * step / _CANDIDATES))
-    azimuths = np.degrees(np.pi * (1 + np.sqrt(5)) * step) % 360
     for seed in range(6):
         avatar = build_avatar(random_character(seed))
         place = framing(avatar.mesh.positions)
-        cameras = [Camera(float(a), float(e), *place, 512, 512) for a, e in zip(azimuths, elevations, strict=True)]
+        cameras = [Camera(*direction, *place, 512, 512) for direction in directions(_CANDIDATES)]
         sides = [view_set(avatar, name, 512).cameras for name in ("sides4", "sides6")]
         seen = _paints(avatar, [*sides[0], *sides[1], *cameras], 1024)
         four, six = seen[:4].any(0).mean(), seen[4:10].any(0).mean()
